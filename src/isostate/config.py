@@ -7,6 +7,7 @@ it and exits with code 2.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 
 class UserError(ValueError):
@@ -43,25 +45,29 @@ class Config(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{where}: {explain(error, cls)}") from None
+            raise UserError(f"{where}: {explain(error, cls, values)}") from None
 
 
 def canonical_json(values: Any) -> str:
+    """One spelling a value: sorted keys, no spaces, ASCII. Raises ValueError for NaN and infinity."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def digest(values: Any) -> str:
+    """First 16 hex digits of the SHA-256 of the canonical JSON."""
     return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:16]
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """Reads a TOML file. Raises UserError when it is missing, not a file, not UTF-8 or not TOML."""
+    """Reads a TOML file. Raises UserError when it is missing, not a file, not readable, not UTF-8 or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a byte order mark
     except FileNotFoundError:
         raise UserError(f"no file {path}; give the path of a study file, such as studies/quickstart.toml") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; give the path of a study file inside it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; give a file that you may read") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
@@ -70,16 +76,16 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 def apply_set(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """`--set train.steps=500`: a copy of `values` with the dotted paths replaced; the right side is read as TOML."""
-    changed = json.loads(json.dumps(values))
+    changed = copy.deepcopy(values)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
+        *parents, last = [name.strip() for name in path.split(".")]
+        if not equals or not all([*parents, last]) or "\n" in text:
             raise UserError(f"--set {assignment!r}: expected path=value, such as train.steps=500")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()  # a bare word is a string, so that --set data.corpus=python needs no quotes
-        *parents, last = path.strip().split(".")
         table = changed
         for name in parents:
             table = table.setdefault(name, {})
@@ -95,22 +101,50 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
-def explain(error: ValidationError, config: type[BaseModel]) -> str:
+def explain(error: ValidationError, config: type[BaseModel], values: Mapping[str, Any]) -> str:
     """The first problem of a pydantic error in one line; unknown keys first, since they often cause the others."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
+    problem, kind = problems[0], problems[0]["type"]
+    path = _path_in(values, problem)
+    if kind == "extra_forbidden":
         known = sorted(_fields_at(config, problem["loc"][:-1]))
         word = str(problem["loc"][-1])
         return f"unknown key {path!r}{nearest(word, known)}; known keys here: {', '.join(known)}"
-    if problem["type"] == "missing":
+    if kind == "missing":
         return f"missing key {path!r}; add it"
+    if kind == "union_tag_not_found":
+        return f"missing key {path + '.' + problem['ctx']['discriminator'].strip(chr(39))!r}; add it"
+    if kind == "union_tag_invalid":
+        key, tag = problem["ctx"]["discriminator"].strip("'"), problem["ctx"]["tag"]
+        tags = [name.strip(" '") for name in problem["ctx"]["expected_tags"].split(",")]
+        return f"{path}.{key} = {_shown(tag)}: no such {key}{nearest(tag, tags)}; known: {', '.join(tags)}"
+    message = "; or ".join(_message(other) for other in problems if _path_in(values, other) == path)
     given = problem.get("input")
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if problem["type"] == "value_error" or isinstance(given, (dict, list, BaseModel)):
+    if kind == "value_error" or isinstance(given, (dict, list, BaseModel)):
         return f"{path}: {message}" if path else message
-    return f"{path} = {json.dumps(given, default=str)}: {message[0].lower()}{message[1:]}"
+    return f"{path} = {_shown(given)}: {message[0].lower()}{message[1:]}"
+
+
+def _message(problem: ErrorDetails) -> str:
+    return problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").replace("\n", " ")
+
+
+def _shown(given: Any) -> str:
+    text = json.dumps(given, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _path_in(values: Any, problem: ErrorDetails) -> str:
+    """The dotted path as the user wrote it: without the tags of unions, which pydantic puts between the keys."""
+    path = []
+    for depth, part in enumerate(problem["loc"], 1):
+        keys = range(len(values)) if isinstance(values, (list, tuple)) else values
+        if isinstance(keys, (Mapping, range)) and part in keys:
+            values = values[part]
+        elif depth < len(problem["loc"]) or problem["type"] != "missing":
+            continue
+        path.append(str(part))
+    return ".".join(path)
 
 
 def _fields_at(config: type[BaseModel], path: tuple[int | str, ...]) -> set[str]:
