@@ -21,6 +21,7 @@ SOURCES = [Source(path.relative_to(PACKAGE).as_posix(), path.read_text()) for pa
 # Tests of more than one file, and why they mirror none.
 MIRROR_NOTHING = {
     "test_house.py": "the whole tree",
+    "test_tolerances.py": "tests/tolerances.py, which other tests trust",
     "test_examples.py": "runs examples/",
     "test_studies.py": "checks and runs studies/",
     "test_bad_input.py": "every verb against what users get wrong",
