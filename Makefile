@@ -6,7 +6,7 @@
 export PYTHON TORCH
 BIN := .venv/bin
 # One thread a worker: two workers on two cores are faster than one worker with two threads, and bits do not depend on the machine.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -rs
 
 .PHONY: help quickstart test check bench setup clean
 
