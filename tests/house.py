@@ -274,7 +274,7 @@ RULES: dict[Callable[[Source], Offences], str] = {
     no_broad_except: "name the exception you expect; to clean up and go on rising, end the handler with a bare `raise`",
     nothing_at_import: "move it into the function that needs it, or under `if __name__ == '__main__':`",
     tensors_carry_shapes: "name it by its shape, x_BTD, in notation.ALPHABET; x has any shape, like lends its dtype",
-    law_symbols_in_laws: "say n_params, n_tokens, train_flops, loss_nats, fwd_flops; of a dimension n_chunks, d_model, n_source",
+    law_symbols_in_laws: "say n_params, n_tokens, train_flops, loss_nats, fwd_flops; for a dimension n_chunks, d_model",
     configs_are_frozen: "subclass isostate.config.Config and leave its model_config alone",
     docstrings_on_what_is_public: "say what it is, with shapes, units, errors, source; or start its name with _",
     inits_only_gather: "move it to a file with a name; __init__.py re-exports and holds the registry",
