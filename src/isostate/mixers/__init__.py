@@ -1,0 +1,43 @@
+"""The zoo: (x, state) -> (y, state), three forms a mixer. Adding one is a file, a line here, a row in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from isostate.mixers.contract import FORMS, Form, MixerConfig, State
+from isostate.mixers.linear import LinearConfig, LinearMixer
+from isostate.mixers.power import PowerConfig, PowerMixer
+from isostate.mixers.projections import QKVMixer
+from isostate.mixers.softmax import SoftmaxConfig, SoftmaxMixer
+from isostate.mixers.taylor import TaylorConfig, TaylorMixer
+from isostate.mixers.window import WindowConfig, WindowMixer
+
+
+class MixerSpec(NamedTuple):
+    """What a mixer's file exports: its config, and the module built from one."""
+
+    config: type[MixerConfig]
+    module: Callable[..., QKVMixer]
+
+
+MIXERS: dict[str, MixerSpec] = {
+    "softmax": MixerSpec(SoftmaxConfig, SoftmaxMixer),
+    "window": MixerSpec(WindowConfig, WindowMixer),
+    "linear": MixerSpec(LinearConfig, LinearMixer),
+    "taylor": MixerSpec(TaylorConfig, TaylorMixer),
+    "power": MixerSpec(PowerConfig, PowerMixer),
+}
+
+AnyMixerConfig = Annotated[
+    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig, Field(discriminator="kind")
+]
+
+
+def build_mixer(config: MixerConfig) -> QKVMixer:
+    return MIXERS[config.kind].module(config)
+
+
+__all__ = ["FORMS", "MIXERS", "AnyMixerConfig", "Form", "MixerConfig", "MixerSpec", "State", "build_mixer"]

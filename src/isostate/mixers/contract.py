@@ -1,0 +1,129 @@
+"""The contract of every mixer: a recurrence with a state.
+
+    y_BTD, state = mixer(x_BTD, state=None, form="chunked")
+
+A mixer's file holds, in this order: its docstring (recurrence, source), its config, its three forms as pure functions,
+its module, its cost. Here stand the two bases: `MixerConfig`, which knows a mixer's state and cost without building it,
+and `State`, what a sequence carries from one position to the next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from isostate.config import Config
+from isostate.quantities import Cost, StateSize
+
+Form = Literal["recurrent", "parallel", "chunked"]
+FORMS: tuple[Form, ...] = ("recurrent", "parallel", "chunked")
+
+
+class MixerConfig(Config):
+    """What every mixer has. `n_heads * head_dim` need not equal `d_model`; `match_params` absorbs the difference."""
+
+    kind: str
+    d_model: int
+    n_heads: int
+    head_dim: int
+    positions: Literal["none", "rotary", "alibi"] = "none"
+    qk_norm: Literal["none", "rms"] = "none"
+
+    knob: ClassVar[str | None] = None  # the key that sets the family's state; None where only the context does
+
+    @model_validator(mode="after")
+    def _sizes_are_possible(self) -> Self:
+        for name in ("d_model", "n_heads", "head_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if self.positions == "rotary" and self.head_dim % 2:
+            raise ValueError(f"head_dim = {self.head_dim}: rotary turns pairs, so it must be even; or choose alibi")
+        return self
+
+    @property
+    def family(self) -> str:
+        """The name of a line in a figure: mixers of one family differ only in the knob that sets their state."""
+        raise NotImplementedError
+
+    @property
+    def knob_value(self) -> int | None:
+        return None if self.knob is None else getattr(self, self.knob)
+
+    def knob_values(self, context: int) -> Sequence[int]:
+        """Every setting of the knob at this width, in order of state: what `match` searches."""
+        raise NotImplementedError
+
+    def state_size(self, context: int) -> StateSize:
+        """What one sequence of `context` tokens carries, in float32 elements by part; equals the live state."""
+        raise NotImplementedError
+
+    def n_params(self) -> int:
+        raise NotImplementedError
+
+    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+        """Forward cost in this form, projections included; training costs are `costs/`'s to derive."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class State:
+    """Base of live states: frozen dataclasses of tensors (batch first), other states, tuples of them, and integers.
+
+    `position`, where a state has one, is an integer and counts as no element.
+    """
+
+    def tensors(self) -> Iterator[Tensor]:
+        for field in dataclasses.fields(self):
+            yield from _tensors(getattr(self, field.name))
+
+    @property
+    def numel(self) -> int:
+        """Elements of all sequences together."""
+        return sum(tensor.numel() for tensor in self.tensors())
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors())
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        changed = {field.name: _map(getattr(self, field.name), change) for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **changed)
+
+    def detach(self) -> Self:
+        return self.map(Tensor.detach)
+
+    def clone(self) -> Self:
+        return self.map(Tensor.clone)
+
+    def index(self, rows_B: Tensor) -> Self:
+        """The states of the sequences `rows_B` (indices into the batch), in that order."""
+        return self.map(lambda tensor: tensor.index_select(0, rows_B))
+
+    def to(self, device: torch.device | str) -> Self:
+        return self.map(lambda tensor: tensor.to(device))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, State):
+        yield from value.tensors()
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, State):
+        return value.map(change)
+    if isinstance(value, tuple):
+        return tuple(_map(item, change) for item in value)
+    return value

@@ -1,0 +1,120 @@
+"""What linear, Taylor and power attention share: the engine's state, an optional gate a head, ALiBi as a fixed decay.
+
+Each family is a feature map (`feature_maps.py`) over the gated linear recurrence (`recurrence.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from isostate.mixers import recurrence
+from isostate.mixers.contract import Form, MixerConfig
+from isostate.mixers.feature_maps import PolynomialMap
+from isostate.mixers.projections import QKVMixer, alibi_slopes, divisors, projection_cost, projection_params
+from isostate.mixers.recurrence import MatrixState, best_chunk
+from isostate.mixers.softmax import fill_heads
+from isostate.quantities import Cost, StateSize
+
+GATE_BIAS = 6.906755  # logit(0.999): a fresh gate forgets a thousandth a token (FORMULAS section 1.2)
+
+FORMS = {"recurrent": recurrence.recurrent, "parallel": recurrence.parallel, "chunked": recurrence.chunked}
+
+
+class LinearFamilyConfig(MixerConfig):
+    """Abstract. `gate`: one sigmoid a head and token; `normaliser`: divide by the sum of the weights, or not at all."""
+
+    gate: Literal["none", "head"] = "none"
+    normaliser: Literal["sum", "none"] = "sum"
+    chunk: int | None = None  # positions in a chunk of the chunked form; None: the engine's rule
+
+    knob: ClassVar[str | None] = "head_dim"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_heads(cls, values: Any) -> Any:
+        return fill_heads(values, default_heads=4)
+
+    @model_validator(mode="after")
+    def _chunk_is_positive(self) -> Self:
+        if self.chunk is not None and self.chunk < 1:
+            raise ValueError(f"chunk = {self.chunk}: must be at least 1; leave it out for the engine's own choice")
+        return self
+
+    @property
+    def feature_map(self) -> PolynomialMap:
+        raise NotImplementedError
+
+    @property
+    def suffix(self) -> str:
+        """Marks in the family's name what differs from the default."""
+        return ("-gated" if self.gate == "head" else "") + ("-raw" if self.normaliser == "none" else "")
+
+    def knob_values(self, context: int) -> Sequence[int]:
+        return [size for size in divisors(self.d_model) if self.positions != "rotary" or size % 2 == 0]
+
+    def state_size(self, context: int) -> StateSize:
+        rows = self.n_heads * self.feature_map.expanded_size
+        parts = {"matrix": rows * self.head_dim}
+        return StateSize(parts | ({"normaliser": rows} if self.normaliser == "sum" else {}))
+
+    def n_params(self) -> int:
+        n_gates = self.n_heads if self.gate == "head" else 0
+        return projection_params(self, self.n_heads, n_gates) + n_gates
+
+    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+        """Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token."""
+        n_gates = self.n_heads if self.gate == "head" else 0
+        projections = projection_cost(self, self.n_heads, batch * context, n_gates)
+        P, K, V = self.feature_map.expanded_size, self.head_dim, self.head_dim + (self.normaliser == "sum")
+        rows = batch * self.n_heads
+        if form == "recurrent":
+            return projections + Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
+        block = context if form == "parallel" else self.chunk or best_chunk(P, V, context)
+        n_chunks = -(-context // block)
+        matmul = 2 * rows * n_chunks * block * (block * (K + V) + 2 * P * V)
+        other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
+        return projections + Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
+
+
+class LinearFamilyMixer(QKVMixer):
+    """Abstract: a final class names its feature map in its config, and may change queries and keys before it."""
+
+    config: LinearFamilyConfig
+
+    def __init__(self, config: LinearFamilyConfig) -> None:
+        gated = config.gate == "head"
+        super().__init__(config, config.n_heads, config.n_heads if gated else 0)
+        if gated:
+            self.gate_bias = nn.Parameter(torch.full((config.n_heads,), GATE_BIAS))
+
+    def init_state(self, batch: int) -> MatrixState:
+        config, like = self.config, self.out_proj.weight
+        P = config.feature_map.expanded_size
+        matrix_BHPV = like.new_zeros(batch, config.n_heads, P, config.head_dim)
+        normalised = config.normaliser == "sum"
+        return MatrixState(matrix_BHPV, like.new_zeros(batch, config.n_heads, P) if normalised else None)
+
+    def before_map(self, x_BHTK: Tensor) -> Tensor:
+        return x_BHTK
+
+    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
+        q_BHTK, k_BHTK = self.before_map(q_BHTK), self.before_map(k_BGTK)
+        log_gate_BHT = self.log_gate(gate_BTH)
+        config = self.config
+        return FORMS[form](q_BHTK, k_BHTK, v_BGTV, log_gate_BHT, state, config.feature_map, config.chunk)
+
+    def log_gate(self, gate_BTH: Tensor) -> Tensor | None:
+        """log g: the gate's, plus -slope where positions are ALiBi (a decay of exp(-slope) a token)."""
+        log_gate_BHT = None
+        if self.config.gate == "head":
+            log_gate_BHT = logsigmoid(gate_BTH + self.gate_bias).transpose(1, 2)
+        if self.config.positions == "alibi":
+            slopes_1H1 = alibi_slopes(self.config.n_heads, gate_BTH.dtype, gate_BTH.device)[None, :, None]
+            log_gate_BHT = -slopes_1H1 if log_gate_BHT is None else log_gate_BHT - slopes_1H1
+        return log_gate_BHT

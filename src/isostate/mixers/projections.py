@@ -1,0 +1,110 @@
+"""What every query-key-value mixer shares: projections in and out, QK-norm, rotary positions, ALiBi slopes.
+
+A final class names its forms: pure functions (q, k, v, bias, state, ...) -> (y, state).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from isostate.mixers.contract import FORMS, Form, MixerConfig
+from isostate.mixers.normalisation import rms_norm
+from isostate.quantities import Cost
+
+
+class QKVMixer(nn.Module):
+    """Abstract. x_BTD to q_BHTK, k_BGTK, v_BGTV, one of the family's forms, and back to y_BTD."""
+
+    config: MixerConfig
+
+    def __init__(self, config: MixerConfig, n_kv_heads: int, n_gates: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.n_kv_heads = n_kv_heads
+        self.widths = [
+            config.n_heads * config.head_dim,
+            n_kv_heads * config.head_dim,
+            n_kv_heads * config.head_dim,
+            n_gates,
+        ]
+        self.in_proj = nn.Linear(config.d_model, sum(self.widths), bias=False)
+        self.out_proj = nn.Linear(self.widths[0], config.d_model, bias=False)
+        if config.qk_norm == "rms":
+            self.q_gain = nn.Parameter(torch.ones(config.head_dim))
+            self.k_gain = nn.Parameter(torch.ones(config.head_dim))
+
+    def init_state(self, batch: int) -> Any:
+        raise NotImplementedError
+
+    def attend(
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, gate_BTH: Tensor, state: Any, form: Form
+    ) -> tuple[Tensor, Any]:
+        raise NotImplementedError
+
+    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+        """y_BTD and the state after the last position; `state=None` is the empty one. Raises ValueError for a form."""
+        if form not in FORMS:
+            raise ValueError(f"form {form!r}: choose one of {', '.join(FORMS)}")
+        state = self.init_state(x_BTD.shape[0]) if state is None else state
+        q_BTHK, k_BTGK, v_BTGV, gate_BTH = self.in_proj(x_BTD).split(self.widths, dim=-1)
+        q_BTHK = q_BTHK.unflatten(-1, (self.config.n_heads, self.config.head_dim))
+        k_BTGK = k_BTGK.unflatten(-1, (self.n_kv_heads, self.config.head_dim))
+        v_BTGV = v_BTGV.unflatten(-1, (self.n_kv_heads, self.config.head_dim))
+        if self.config.qk_norm == "rms":
+            q_BTHK, k_BTGK = rms_norm(q_BTHK, self.q_gain), rms_norm(k_BTGK, self.k_gain)
+        q_BHTK, k_BGTK, v_BGTV = q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGV.transpose(1, 2)
+        if self.config.positions == "rotary":
+            q_BHTK, k_BGTK = rotate(q_BHTK, state.position), rotate(k_BGTK, state.position)
+        y_BHTV, state = self.attend(q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form)
+        return self.out_proj(y_BHTV.transpose(1, 2).flatten(2)), state
+
+
+def rotate(x_BHTK: Tensor, start: int, base: float = 10_000.0) -> Tensor:
+    """Rotary positions start, start + 1, ..: pair (i, i + K/2) turns by position * base^(-2i/K) (FORMULAS 1.5).
+
+    The same rotation for queries and keys, so that their dot product depends on the distance alone.
+    """
+    cos_TK, sin_TK = _rotation(x_BHTK.shape[-2], x_BHTK.shape[-1], start, base, x_BHTK.dtype, x_BHTK.device)
+    first, second = x_BHTK.chunk(2, dim=-1)
+    return x_BHTK * cos_TK + torch.cat([-second, first], dim=-1) * sin_TK
+
+
+@lru_cache(maxsize=16)
+def _rotation(
+    length: int, size: int, start: int, base: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    frequency_K = base ** (-torch.arange(0, size, 2, dtype=torch.float64, device=device) / size)
+    angle_TK = torch.arange(start, start + length, dtype=torch.float64, device=device)[:, None] * frequency_K
+    angle_TK = torch.cat([angle_TK, angle_TK], dim=-1)
+    return angle_TK.cos().to(dtype), angle_TK.sin().to(dtype)
+
+
+@lru_cache(maxsize=16)
+def alibi_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """slopes_H: 2^(-8 i / H) for i = 1..H (Press et al. 2022; FORMULAS 1.2)."""
+    exponents_H = torch.arange(1, n_heads + 1, dtype=torch.float64, device=device) * (-8.0 / n_heads)
+    return torch.exp2(exponents_H).to(dtype)
+
+
+def divisors(number: int) -> Iterator[int]:
+    return (divisor for divisor in range(1, number + 1) if number % divisor == 0)
+
+
+def projection_params(config: MixerConfig, n_kv_heads: int, n_gates: int = 0) -> int:
+    wide = config.n_heads * config.head_dim
+    gains = 2 * config.head_dim if config.qk_norm == "rms" else 0
+    return config.d_model * (2 * wide + 2 * n_kv_heads * config.head_dim + n_gates) + gains
+
+
+def projection_cost(config: MixerConfig, n_kv_heads: int, n_tokens: int, n_gates: int = 0) -> Cost:
+    """Forward cost of both projections, QK-norm and rotary. Bytes: weights, inputs and outputs once, float32."""
+    wide, narrow = config.n_heads * config.head_dim, n_kv_heads * config.head_dim
+    weights = config.d_model * (2 * wide + 2 * narrow + n_gates)
+    other = (wide + narrow) * ((4 if config.qk_norm == "rms" else 0) + (3 if config.positions == "rotary" else 0))
+    moved = weights + n_tokens * (2 * config.d_model + 2 * wide + 2 * narrow)
+    return Cost(2 * n_tokens * weights, n_tokens * other, 4 * moved)

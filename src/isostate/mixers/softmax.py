@@ -1,0 +1,211 @@
+"""Softmax attention over all earlier positions (Vaswani et al. 2017), with multi-, grouped- or single-head keys.
+
+    y_t = sum_{s<=t} softmax_s(q_t . k_s / sqrt(K) - slope (t - s)) v_s
+
+As a recurrence its state is the KV cache: it grows by 2 G K elements a token, and its feature map is infinite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from isostate.mixers.contract import Form, MixerConfig, State
+from isostate.mixers.projections import QKVMixer, alibi_slopes, projection_cost, projection_params
+from isostate.quantities import Cost, StateSize
+
+# Queries of one call to the fused kernel: bounds the bias matrix to H x 512 x S.
+BLOCK = 512
+
+
+class AttentionConfig(MixerConfig):
+    """Abstract: what softmax and window attention share. Heads default to 4; `n_kv_heads` to `n_heads`."""
+
+    n_kv_heads: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_heads(cls, values: Any) -> Any:
+        return fill_kv_heads(fill_heads(values, default_heads=4))
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> Self:
+        if self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads:
+            raise ValueError(
+                f"n_kv_heads = {self.n_kv_heads}: must divide n_heads = {self.n_heads}; 1 is multi-query attention"
+            )
+        return self
+
+    def n_params(self) -> int:
+        return projection_params(self, self.n_kv_heads)
+
+
+class SoftmaxConfig(AttentionConfig):
+    kind: Literal["softmax"] = "softmax"
+
+    knob: ClassVar[str | None] = None
+
+    @property
+    def family(self) -> str:
+        return "softmax" if self.n_kv_heads == self.n_heads else f"softmax-{self.n_kv_heads}kv"
+
+    def knob_values(self, context: int) -> Sequence[int]:
+        return ()
+
+    def state_size(self, context: int) -> StateSize:
+        elements = self.n_kv_heads * self.head_dim * context
+        return StateSize({"keys": elements, "values": elements})
+
+    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+        return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, context, context)
+
+
+@dataclass(frozen=True)
+class KeyValueState(State):
+    """The cache: keys (rotated already, where positions are rotary) and values of the S positions remembered."""
+
+    k_BGSK: Tensor
+    v_BGSV: Tensor
+    position: int = 0
+
+    def append(self, k_BGTK: Tensor, v_BGTV: Tensor, keep: int | None = None) -> KeyValueState:
+        """With the new positions at the end; only the last `keep`, where given."""
+        k, v = torch.cat([self.k_BGSK, k_BGTK], dim=2), torch.cat([self.v_BGSV, v_BGTV], dim=2)
+        drop = 0 if keep is None else max(0, k.shape[2] - keep)
+        return KeyValueState(k[:, :, drop:], v[:, :, drop:], self.position + k_BGTK.shape[2])
+
+
+def recurrent(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
+) -> tuple[Tensor, KeyValueState]:
+    """The definition: one position after another, the cache growing. Returns y_BHTV and the state."""
+    reads = []
+    for t in range(q_BHTK.shape[2]):
+        state = state.append(k_BGTK[:, :, t : t + 1], v_BGTV[:, :, t : t + 1])
+        reads.append(attend_densely(q_BHTK[:, :, t : t + 1], state.k_BGSK, state.v_BGSV, slopes_H))
+    return torch.cat(reads, dim=2), state
+
+
+def parallel(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
+) -> tuple[Tensor, KeyValueState]:
+    """All scores at once."""
+    state = state.append(k_BGTK, v_BGTV)
+    return attend_densely(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H), state
+
+
+def chunked(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
+) -> tuple[Tensor, KeyValueState]:
+    """Blocks of queries through torch's fused kernel, which keeps no T x S matrix; each block sees its past alone."""
+    state = state.append(k_BGTK, v_BGTV)
+    H, T, S = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
+    k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
+    if slopes_H is None and S == T:
+        return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, is_causal=True), state
+    blocks = []
+    for start in range(0, T, BLOCK):
+        stop = min(start + BLOCK, T)
+        seen = S - T + stop
+        bias_HTS = causal_bias(stop - start, seen, slopes_H, q_BHTK.dtype, q_BHTK.device)
+        blocks.append(
+            scaled_dot_product_attention(
+                q_BHTK[:, :, start:stop], k_BHSK[:, :, :seen], v_BHSV[:, :, :seen], attn_mask=bias_HTS
+            )
+        )
+    return torch.cat(blocks, dim=2), state
+
+
+FORMS = {"recurrent": recurrent, "parallel": parallel, "chunked": chunked}
+
+
+def attend_densely(
+    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, slopes_H: Tensor | None, window: int | None = None
+) -> Tensor:
+    """The last T of S positions query all S, causally, within `window`. Holds all scores."""
+    k_BHSK, v_BHSV = per_query_head(k_BGSK, q_BHTK.shape[1]), per_query_head(v_BGSV, q_BHTK.shape[1])
+    bias = causal_bias(q_BHTK.shape[2], k_BHSK.shape[2], slopes_H, q_BHTK.dtype, q_BHTK.device, window)
+    scores_BHTS = (q_BHTK * q_BHTK.shape[-1] ** -0.5) @ k_BHSK.mT + bias
+    return scores_BHTS.softmax(-1) @ v_BHSV
+
+
+def causal_bias(
+    queries: int,
+    keys: int,
+    slopes_H: Tensor | None,
+    dtype: torch.dtype,
+    device: torch.device,
+    window: int | None = None,
+) -> Tensor:
+    """What is added to the scores of the last `queries` of `keys` positions: -slope * distance, -inf where unseen.
+
+    (H, queries, keys), or (1, queries, keys) without slopes.
+    """
+    query_T1 = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)
+    distance_TS = query_T1 - torch.arange(keys, device=device)
+    unseen_TS = distance_TS < 0 if window is None else (distance_TS < 0) | (distance_TS >= window)
+    bias_HTS = torch.zeros(1, queries, keys, dtype=dtype, device=device)
+    if slopes_H is not None:
+        bias_HTS = -slopes_H[:, None, None] * distance_TS
+    return bias_HTS.masked_fill(unseen_TS, -torch.inf)
+
+
+def per_query_head(x_BGSK: Tensor, n_heads: int) -> Tensor:
+    """Repeats each key-value head for the query heads of its group."""
+    return x_BGSK if x_BGSK.shape[1] == n_heads else x_BGSK.repeat_interleave(n_heads // x_BGSK.shape[1], dim=1)
+
+
+class SoftmaxMixer(QKVMixer):
+    def __init__(self, config: SoftmaxConfig) -> None:
+        super().__init__(config, config.n_kv_heads)
+
+    def init_state(self, batch: int) -> KeyValueState:
+        return empty_cache(self, batch)
+
+    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
+        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state)
+
+
+def empty_cache(mixer: QKVMixer, batch: int) -> KeyValueState:
+    empty_BGSK = mixer.out_proj.weight.new_zeros(batch, mixer.n_kv_heads, 0, mixer.config.head_dim)
+    return KeyValueState(empty_BGSK, empty_BGSK)
+
+
+def mixer_slopes(mixer: QKVMixer, like: Tensor) -> Tensor | None:
+    if mixer.config.positions != "alibi":
+        return None
+    return alibi_slopes(mixer.config.n_heads, like.dtype, like.device)
+
+
+def attention_cost(config: MixerConfig, batch: int, queries: int, keys: int) -> Cost:
+    """Scores and their use, every key for every query (no causal halving), softmax at 5 FLOPs a score."""
+    scores = batch * config.n_heads * queries * keys
+    return Cost(4 * scores * config.head_dim, 5 * scores, 0)
+
+
+def fill_heads(values: Any, default_heads: int) -> Any:
+    """Completes n_heads and head_dim from d_model: n_heads * head_dim = d_model unless both are given."""
+    if not isinstance(values, dict) or not isinstance(values.get("d_model"), int):
+        return values
+    values, width = dict(values), values["d_model"]
+    heads, size = values.get("n_heads"), values.get("head_dim")
+    if heads is None and size is None:
+        heads = values["n_heads"] = default_heads
+    for given, name, other in ((heads, "n_heads", "head_dim"), (size, "head_dim", "n_heads")):
+        if isinstance(given, int) and values.get(other) is None:
+            if given < 1 or width % given:
+                raise ValueError(f"{name} = {given}: must divide d_model = {width}; or give {other} too")
+            values[other] = width // given
+    return values
+
+
+def fill_kv_heads(values: Any) -> Any:
+    if isinstance(values, dict) and values.get("n_kv_heads") is None and isinstance(values.get("n_heads"), int):
+        return {**values, "n_kv_heads": values["n_heads"]}
+    return values
