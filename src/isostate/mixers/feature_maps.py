@@ -47,27 +47,27 @@ class PolynomialMap:
     def is_identity(self) -> bool:
         return self.coefficients == (0.0, 1.0)
 
-    def similarity(self, scores: Tensor) -> Tensor:
-        """f of the dot products, any shape; differentiable."""
+    def similarity(self, scores_BHTS: Tensor) -> Tensor:
+        """f of the dot products, whatever their shape; differentiable."""
         if len(self.used_degrees) == 1:
-            return _times(_power(scores, self.degree), self.coefficients[-1])
-        value = torch.full_like(scores, self.coefficients[-1])
+            return _times(_power(scores_BHTS, self.degree), self.coefficients[-1])
+        value = torch.full_like(scores_BHTS, self.coefficients[-1])
         for coefficient in reversed(self.coefficients[:-1]):
-            value = value * scores + coefficient
+            value = value * scores_BHTS + coefficient
         return value
 
-    def similarity_and_slope(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+    def similarity_and_slope(self, scores_BHTS: Tensor) -> tuple[Tensor, Tensor]:
         """f and f' of the dot products, for a backward pass written by hand."""
         if len(self.used_degrees) == 1:
-            lower = _power(scores, self.degree - 1)
+            lower = _power(scores_BHTS, self.degree - 1)
             return (
-                _times(lower * scores, self.coefficients[-1]),
+                _times(lower * scores_BHTS, self.coefficients[-1]),
                 _times(lower, self.degree * self.coefficients[-1]),
             )
-        value, slope = torch.full_like(scores, self.coefficients[-1]), torch.zeros_like(scores)
+        value, slope = torch.full_like(scores_BHTS, self.coefficients[-1]), torch.zeros_like(scores_BHTS)
         for coefficient in reversed(self.coefficients[:-1]):
-            slope.mul_(scores).add_(value)
-            value.mul_(scores).add_(coefficient)
+            slope.mul_(scores_BHTS).add_(value)
+            value.mul_(scores_BHTS).add_(coefficient)
         return value, slope
 
     def weights_P(self, like: Tensor) -> Tensor:
@@ -105,6 +105,7 @@ class PolynomialMap:
 
 
 def linear_map(head_dim: int) -> PolynomialMap:
+    """q.k: phi is the identity."""
     return PolynomialMap((0.0, 1.0), head_dim)
 
 

@@ -18,6 +18,8 @@ from isostate.mixers.linear_family import LinearFamilyConfig, LinearFamilyMixer
 
 
 class LinearConfig(LinearFamilyConfig):
+    """`phi` acts on every element of queries and keys; the number of heads sets the state."""
+
     kind: Literal["linear"] = "linear"
     phi: Literal["softplus", "elu+1", "identity"] = "softplus"
 
@@ -48,6 +50,8 @@ class LinearConfig(LinearFamilyConfig):
 
 
 class LinearMixer(LinearFamilyMixer):
+    """The engine with the identity map, after an elementwise phi."""
+
     config: LinearConfig
 
     def before_map(self, x_BHTK: Tensor) -> Tensor:

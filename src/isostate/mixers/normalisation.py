@@ -12,9 +12,9 @@ from torch.autograd.function import once_differentiable
 EPS = 1e-6
 
 
-def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
-    """x of any shape (..., D), `gain` broadcastable to it on the last axes."""
-    return _RMSNorm.apply(x, gain)
+def rms_norm(x_BTD: Tensor, gain_D: Tensor) -> Tensor:
+    """Over the last axis, whatever stands before it; per head too, x_BTHK with gain_K."""
+    return _RMSNorm.apply(x_BTD, gain_D)
 
 
 class _RMSNorm(torch.autograd.Function):

@@ -16,6 +16,8 @@ from isostate.mixers.linear_family import LinearFamilyConfig, LinearFamilyMixer
 
 
 class PowerConfig(LinearFamilyConfig):
+    """`degree` is p; the head size sets the state."""
+
     kind: Literal["power"] = "power"
     degree: int = 2
 

@@ -96,6 +96,7 @@ def divisors(number: int) -> Iterator[int]:
 
 
 def projection_params(config: MixerConfig, n_kv_heads: int, n_gates: int = 0) -> int:
+    """Parameters of both projections, gates and QK-norm gains included."""
     wide = config.n_heads * config.head_dim
     gains = 2 * config.head_dim if config.qk_norm == "rms" else 0
     return config.d_model * (2 * wide + 2 * n_kv_heads * config.head_dim + n_gates) + gains

@@ -47,6 +47,8 @@ class AttentionConfig(MixerConfig):
 
 
 class SoftmaxConfig(AttentionConfig):
+    """All earlier positions; the context alone sets the state."""
+
     kind: Literal["softmax"] = "softmax"
 
     knob: ClassVar[str | None] = None
@@ -105,14 +107,14 @@ def chunked(
 ) -> tuple[Tensor, KeyValueState]:
     """Blocks of queries through torch's fused kernel, which keeps no T x S matrix; each block sees its past alone."""
     state = state.append(k_BGTK, v_BGTV)
-    H, T, S = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
+    H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
     k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
-    if slopes_H is None and S == T:
+    if slopes_H is None and n_keys == T:
         return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, is_causal=True), state
     blocks = []
     for start in range(0, T, BLOCK):
         stop = min(start + BLOCK, T)
-        seen = S - T + stop
+        seen = n_keys - T + stop
         bias_HTS = causal_bias(stop - start, seen, slopes_H, q_BHTK.dtype, q_BHTK.device)
         blocks.append(
             scaled_dot_product_attention(
@@ -162,6 +164,8 @@ def per_query_head(x_BGSK: Tensor, n_heads: int) -> Tensor:
 
 
 class SoftmaxMixer(QKVMixer):
+    """Projections around the three forms."""
+
     def __init__(self, config: SoftmaxConfig) -> None:
         super().__init__(config, config.n_kv_heads)
 
@@ -173,14 +177,16 @@ class SoftmaxMixer(QKVMixer):
 
 
 def empty_cache(mixer: QKVMixer, batch: int) -> KeyValueState:
+    """The state before the first token: no keys, no values."""
     empty_BGSK = mixer.out_proj.weight.new_zeros(batch, mixer.n_kv_heads, 0, mixer.config.head_dim)
     return KeyValueState(empty_BGSK, empty_BGSK)
 
 
-def mixer_slopes(mixer: QKVMixer, like: Tensor) -> Tensor | None:
+def mixer_slopes(mixer: QKVMixer, like_BHTK: Tensor) -> Tensor | None:
+    """ALiBi slopes_H where the mixer's positions ask for them."""
     if mixer.config.positions != "alibi":
         return None
-    return alibi_slopes(mixer.config.n_heads, like.dtype, like.device)
+    return alibi_slopes(mixer.config.n_heads, like_BHTK.dtype, like_BHTK.device)
 
 
 def attention_cost(config: MixerConfig, batch: int, queries: int, keys: int) -> Cost:
@@ -206,6 +212,7 @@ def fill_heads(values: Any, default_heads: int) -> Any:
 
 
 def fill_kv_heads(values: Any) -> Any:
+    """Left out, n_kv_heads is n_heads: multi-head attention."""
     if isinstance(values, dict) and values.get("n_kv_heads") is None and isinstance(values.get("n_heads"), int):
         return {**values, "n_kv_heads": values["n_heads"]}
     return values

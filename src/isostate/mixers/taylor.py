@@ -16,6 +16,8 @@ from isostate.mixers.linear_family import LinearFamilyConfig, LinearFamilyMixer
 
 
 class TaylorConfig(LinearFamilyConfig):
+    """`order` is n; the head size sets the state."""
+
     kind: Literal["taylor"] = "taylor"
     order: int = 2
 

@@ -33,6 +33,8 @@ MIN_BLOCK = 32  # smaller blocks lose more to the matmul's overhead than they sa
 
 
 class WindowConfig(AttentionConfig):
+    """The last `window` positions, the own one included; the window sets the state."""
+
     kind: Literal["window"] = "window"
     window: int
 
@@ -94,19 +96,19 @@ def chunked(
 ) -> tuple[Tensor, KeyValueState]:
     """Blocks of at least w positions: each attends to itself and the block before, 2 C scores a position, not T."""
     H, T = q_BHTK.shape[1:3]
-    C = block_size(window)
-    if T + state.k_BGSK.shape[2] <= 2 * C:
+    block = block_size(window)
+    if T + state.k_BGSK.shape[2] <= 2 * block:
         return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window)
-    N = -(-T // C)
-    before, after = state.k_BGSK.shape[2], N * C - T
+    n_blocks = -(-T // block)
+    before, after = state.k_BGSK.shape[2], n_blocks * block - T
     k_BHMCK, v_BHMCV = (
-        pad(per_query_head(x, H), (0, 0, C - before, after)).unflatten(2, (N + 1, C))
+        pad(per_query_head(x, H), (0, 0, block - before, after)).unflatten(2, (n_blocks + 1, block))
         for x in (torch.cat([state.k_BGSK, k_BGTK], 2), torch.cat([state.v_BGSV, v_BGTV], 2))
     )
     k_BHNSK = torch.cat([k_BHMCK[:, :, :-1], k_BHMCK[:, :, 1:]], dim=3)
     v_BHNSV = torch.cat([v_BHMCV[:, :, :-1], v_BHMCV[:, :, 1:]], dim=3)
-    q_BHNCK = pad(q_BHTK * q_BHTK.shape[-1] ** -0.5, (0, 0, 0, after)).unflatten(2, (N, C))
-    bias_HNCS = _block_bias(C, N, before, slopes_H, window, q_BHTK.dtype, q_BHTK.device)
+    q_BHNCK = pad(q_BHTK * q_BHTK.shape[-1] ** -0.5, (0, 0, 0, after)).unflatten(2, (n_blocks, block))
+    bias_HNCS = _block_bias(block, n_blocks, before, slopes_H, window, q_BHTK.dtype, q_BHTK.device)
     weight_BHNCS = (q_BHNCK @ k_BHNSK.mT + bias_HNCS).softmax(-1)
     y_BHTV = (weight_BHNCS @ v_BHNSV).flatten(2, 3)[:, :, :T]
     return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
@@ -136,6 +138,8 @@ def _block_bias(
 
 
 class WindowMixer(QKVMixer):
+    """Projections around the three forms."""
+
     config: WindowConfig
 
     def __init__(self, config: WindowConfig) -> None:

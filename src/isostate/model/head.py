@@ -1,0 +1,67 @@
+"""The head and its cross-entropy in cache-sized pieces: the logits of a whole batch never exist.
+
+    loss_m = logsumexp_u(x_m . w_u) - x_m . w_target
+
+A piece of rows makes its logits, its loss and, when training, its part of both gradients while the logits are still in
+cache; backward only scales them. A plain `cross_entropy(linear(x))` writes and reads the M x U logits about six times.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Elements of a piece's logits: 2^17 float32 are 512 KB, half of this class of machine's second-level cache.
+PIECE_ELEMENTS = 2**17
+
+
+def mean_loss(x_MD: Tensor, weight_UD: Tensor, targets_M: Tensor) -> Tensor:
+    """Mean cross-entropy in nats a token, differentiable for x and the weight."""
+    return _MeanLoss.apply(x_MD, weight_UD, targets_M)
+
+
+def token_losses(x_MD: Tensor, weight_UD: Tensor, targets_M: Tensor) -> Tensor:
+    """losses_M in nats; for evaluation, without gradients."""
+    losses_M = torch.empty(len(targets_M), dtype=x_MD.dtype, device=x_MD.device)
+    with torch.no_grad():
+        for rows in _pieces(len(targets_M), weight_UD.shape[0]):
+            logits_MU = x_MD[rows] @ weight_UD.T
+            target_M = logits_MU.gather(1, targets_M[rows, None]).squeeze(1)
+            losses_M[rows] = logits_MU.logsumexp(1) - target_M
+    return losses_M
+
+
+class _MeanLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x_MD, weight_UD, targets_M):
+        n_rows = len(targets_M)
+        total = x_MD.new_zeros((), dtype=torch.float64)
+        dx_MD = torch.empty_like(x_MD)
+        dweight_UD = torch.zeros_like(weight_UD)
+        for rows in _pieces(n_rows, weight_UD.shape[0]):
+            x, targets_M1 = x_MD[rows], targets_M[rows, None]
+            logits_MU = x @ weight_UD.T
+            logits_MU -= logits_MU.amax(1, keepdim=True)
+            total -= logits_MU.gather(1, targets_M1).sum(dtype=torch.float64)
+            weights_MU = logits_MU.exp_()
+            sums_M1 = weights_MU.sum(1, keepdim=True)
+            total += sums_M1.log().sum(dtype=torch.float64)
+            # d loss / d logits = (softmax - onehot) / n_rows
+            weights_MU *= sums_M1.reciprocal_().mul_(1.0 / n_rows)
+            weights_MU.scatter_add_(1, targets_M1, weights_MU.new_full(targets_M1.shape, -1.0 / n_rows))
+            torch.mm(weights_MU, weight_UD, out=dx_MD[rows])
+            dweight_UD.addmm_(weights_MU.T, x)
+        ctx.save_for_backward(dx_MD, dweight_UD)
+        return (total / n_rows).to(x_MD.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dloss):
+        dx_MD, dweight_UD = ctx.saved_tensors
+        return dx_MD * dloss, dweight_UD * dloss, None
+
+
+def _pieces(n_rows: int, vocab_size: int) -> list[slice]:
+    size = max(16, PIECE_ELEMENTS // vocab_size)
+    return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
