@@ -1,0 +1,133 @@
+"""Alarms and advice: what is wrong with a fit, in words, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from isostate.config import UserError
+from isostate.laws.law import Array, Law
+from isostate.laws.result import HoldOut
+
+if TYPE_CHECKING:
+    from isostate.laws.single import Core
+
+IMPOSSIBLE_NATS = 15.0  # ln of a vocabulary of three million; a guess at random costs no more than that
+NARROW_RANGE = 4.0  # an exponent from less than two doublings is mostly noise
+FLAT_RATIO = 10.0  # exponents ten times apart fit alike: the profile is flat
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a fit says about itself."""
+
+    alarms: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.alarms)
+
+
+def checked(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[dict[str, Array], Array]:
+    """Inputs and losses as float64 arrays of equal length. Raises UserError naming the first value that cannot be."""
+    missing = [symbol for symbol in law.inputs if symbol not in x]
+    if missing:
+        raise UserError(f"law {law.name!r} needs the column {missing[0]!r}; it takes {', '.join(law.inputs)}")
+    arrays = {symbol: np.atleast_1d(np.asarray(x[symbol], dtype=float)) for symbol in law.inputs}
+    loss = np.atleast_1d(np.asarray(y, dtype=float))
+    for symbol, column in [*arrays.items(), (law.output, loss)]:
+        if column.shape != loss.shape or column.ndim != 1:
+            raise UserError(
+                f"column {symbol!r} has shape {column.shape}, the losses {loss.shape}; give one value a run"
+            )
+        bad = np.flatnonzero(~np.isfinite(column) | (column <= 0))
+        if len(bad):
+            raise UserError(
+                f"column {symbol!r}, row {bad[0] + 1}: {column[bad[0]]:g} is not a positive finite number; "
+                "drop the row or mend it"
+            )
+    return arrays, loss
+
+
+def too_few(law: Law, size_n: Array) -> Words | None:
+    """Refuses a fit of one resource that has no degree of freedom left."""
+    distinct, n_params = len(np.unique(size_n)), len(law.parameters)
+    if distinct >= n_params and len(size_n) > n_params:
+        return None
+    symbol = law.inputs[0]
+    return Words(
+        (f"too few points: {len(size_n)} runs at {distinct} sizes cannot carry {n_params} parameters and an error",),
+        (f"train at least {max(n_params + 1 - distinct, 1)} more size(s) of {symbol}, better {n_params + 3} in all",),
+    )
+
+
+def judge(law: Law, size_n: Array, y_n: Array, core: Core, held: HoldOut | None, wanted_holdout: bool) -> Words:
+    """Alarms and advice of a fit in one resource."""
+    symbol, parameter = law.inputs[0], law.nonlinear[0]
+    distinct = np.unique(size_n)
+    alarms: list[str] = []
+    advice: list[str] = []
+    if not core.falls:
+        alarms.append(f"the loss does not fall with {symbol}: no power law fits better than a constant")
+        advice.append(f"widen the range of {symbol}, or tune each size; as they stand these runs show no law")
+    if y_n.max() > IMPOSSIBLE_NATS:
+        alarms.append(f"a loss of {y_n.max():g} cannot be nats a token: a perplexity, or a sum?")
+        advice.append("give the mean loss in nats a token or bits a byte")
+    if core.noise.dof <= 2:
+        alarms.append(f"too few points: {core.noise.dof} degree(s) of freedom, so the intervals are wide by right")
+        advice.append(f"add sizes of {symbol}; each one beyond {len(distinct)} narrows every interval")
+    if distinct[-1] / distinct[0] < NARROW_RANGE:
+        alarms.append(f"narrow range: {symbol} spans only a factor {distinct[-1] / distinct[0]:.3g}")
+        advice.append(f"spread {symbol} over a factor of {NARROW_RANGE:g} or more")
+    if core.falls:
+        _judge_exponent(core, symbol, parameter.low, parameter.high, alarms, advice)
+    _judge_order(distinct, size_n, y_n, core, symbol, alarms, advice)
+    p_value = core.noise.lack_of_fit_p
+    if p_value is not None and p_value < 0.05:
+        alarms.append(f"lack of fit: the sizes stray from the law more than their seeds do (p = {p_value:.2g})")
+        advice.append("look for a mistuned size or a bend; the intervals already count the misfit as noise")
+    if held is not None and not held.covered:
+        alarms.append(
+            f"hold-out missed: at {symbol} = {held.x:g} predicted {held.predicted:.4g}, was {held.observed:.4g}"
+        )
+        advice.append("do not extrapolate this law; a larger size broke it")
+    if held is None and wanted_holdout and core.falls:
+        alarms.append("no hold-out: too few sizes to leave the largest out")
+        advice.append(f"train one more size of {symbol} so that the largest can test the law")
+    return Words(tuple(alarms), tuple(dict.fromkeys(advice)))
+
+
+def _judge_exponent(core: Core, symbol: str, low: float, high: float, alarms: list[str], advice: list[str]) -> None:
+    interval = core.params["alpha"]
+    if not core.interior:
+        bound = low if core.exponent < 1.0 else high
+        alarms.append(f"alpha on its bound {bound:g}: not converged to a power law")
+        advice.append(f"the points do not bend as a power law with an offset does; widen the range of {symbol}")
+    if core.open_ends:
+        sides = " and ".join(core.open_ends)
+        alarms.append(f"alpha's interval is open on the {sides} side: it ends at the bound of the search")
+    assert interval.low is not None
+    assert interval.high is not None
+    if interval.high / interval.low > FLAT_RATIO:
+        alarms.append(f"flat profile: every alpha from {interval.low:.2g} to {interval.high:.2g} fits alike")
+        advice.append(f"only smaller and larger {symbol} can tell alpha from L_inf; more seeds help less")
+    if core.linear[0] <= 0.0:
+        alarms.append("L_inf on its bound 0: within these sizes the loss shows no floor")
+        advice.append(f"a larger {symbol} is needed to see L_inf; until then read the exponent as a local slope")
+
+
+def _judge_order(
+    distinct: Array, size_n: Array, y_n: Array, core: Core, symbol: str, alarms: list[str], advice: list[str]
+) -> None:
+    means = np.array([y_n[size_n == size].mean() for size in distinct])
+    counts = np.array([np.sum(size_n == size) for size in distinct])
+    noise_sd = core.noise.seed_sd if core.noise.seed_sd is not None else 0.0
+    rise = np.diff(means) - 2.0 * noise_sd * np.sqrt(1.0 / counts[1:] + 1.0 / counts[:-1])
+    if len(rise) and rise.max() > 0:
+        worst = int(np.argmax(rise))
+        alarms.append(f"not monotone: the loss rises from {symbol} = {distinct[worst]:g} to {distinct[worst + 1]:g}")
+        advice.append("run more seeds at that size, or tune its learning rate")
