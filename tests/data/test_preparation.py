@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from isostate.config import UserError
-from isostate.data import DataConfig, prepare, resolve
+from isostate.data import DataConfig, open_shards, prepare, resolve
 from isostate.data.shards import SPLITS
 
 PREPARE = """
@@ -88,6 +89,16 @@ def test_the_fingerprint_covers_text_tokenizer_and_holdout_but_not_windows(confi
     assert len({*made, other()}) == 5
 
 
+def test_the_fingerprint_covers_the_library_that_learns_the_merges(config, monkeypatch):
+    def fingerprints() -> list[str]:
+        return [resolve(config.model_copy(update={"tokenizer": name})).fingerprint for name in ("bytes", "bpe-260")]
+
+    in_bytes, in_bpe = fingerprints()
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: f"{package} 999")
+    assert fingerprints()[0] == in_bytes
+    assert fingerprints()[1] != in_bpe
+
+
 def test_shards_of_a_fingerprint_open_without_the_corpus(config, texts, tmp_path):
     planned = resolve(config)
     prepare(planned, tmp_path / "cache")
@@ -127,6 +138,19 @@ def test_a_killed_preparation_leaves_nothing_that_looks_finished(config, texts, 
     shards = prepare(config, cache)
     assert finished(cache) == [shards.fingerprint[:16]]
     assert not [name for name in os.listdir(cache) if name.endswith(".partial")]
+
+
+def test_shards_get_their_name_only_when_they_are_whole(config, tmp_path, monkeypatch):
+    renamed = []
+
+    def rename(source: Path, target: Path) -> None:
+        renamed.append(open_shards(source).fingerprint[:16])
+        assert not target.exists()
+        source.replace(target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    prepare(config, tmp_path / "cache")
+    assert renamed == finished(tmp_path / "cache")
 
 
 def test_two_processes_at_once_make_it_once_and_both_open_it(config, texts, tmp_path):
@@ -186,10 +210,11 @@ def test_one_file_is_enough(tmp_path):
 
 
 def test_bpe_learns_from_the_training_split_only(config, texts, tmp_path):
-    held = prepare(config, tmp_path).document_names("heldout")
-    first = prepare(config.model_copy(update={"tokenizer": "bpe-270"}), tmp_path)
-    (texts / held[0]).write_text("zyxw" * ((texts / held[0]).stat().st_size // 4))
-    second = prepare(config.model_copy(update={"tokenizer": "bpe-270"}), tmp_path)
+    config = config.model_copy(update={"tokenizer": "bpe-280"})
+    first = prepare(config, tmp_path)
+    for name in first.document_names("heldout"):
+        (texts / name).write_text("zy " * ((texts / name).stat().st_size // 3))  # the commonest pair of all
+    second = prepare(config, tmp_path)
     assert first.fingerprint != second.fingerprint
     assert first.document_names("heldout") == second.document_names("heldout")
     assert first.tokenizer.pieces == second.tokenizer.pieces

@@ -127,7 +127,7 @@ def train_bpe(vocab_size: int, texts: Iterable[str]) -> BpeTokenizer:
     if found != vocab_size:
         raise UserError(
             f'tokenizer "bpe-{vocab_size}": the training text has pairs enough for {found} tokens only; '
-            f"use a vocabulary of at most {found}, or more text"
+            f'use a vocabulary of at most {found}, "bytes", or more text'
         )
     return BpeTokenizer(engine.to_str())
 
