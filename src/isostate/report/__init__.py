@@ -1,0 +1,7 @@
+"""Records and fits to one self-contained page: figures, tables, an answer in a sentence. Knows tables, never models."""
+
+from isostate.report.build import build_report
+from isostate.report.fits import fit_laws
+from isostate.report.tables import summary
+
+__all__ = ["build_report", "fit_laws", "summary"]

@@ -1,0 +1,59 @@
+"""The laws of a study: groups the runs that one law may join, and has isostate.laws fit each group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from isostate import laws
+from isostate.config import UserError, nearest
+from isostate.report import rows as runs
+from isostate.report.rows import Row
+
+DRAWN_LAWS = ("state",)  # laws whose x the page can take from a row
+
+
+def fit_laws(table: list[Row], study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries of laws.json: a dict of `Fit.to_dict()` with its "group", for each law that the study asks for.
+
+    A group is what a law holds equal: family, model size, training and evaluation context, condition. The fit of a
+    group that cannot carry a law is an entry with alarms and advice. Raises UserError for a law the page cannot fit.
+    """
+    entries = []
+    for spec in study["fit"]:
+        if spec["law"] not in DRAWN_LAWS:
+            advice = f"allowed: {', '.join(DRAWN_LAWS)}{nearest(spec['law'], DRAWN_LAWS)}"
+            raise UserError(f'[[fit]] law = "{spec["law"]}" cannot be fitted from a study\'s report; {advice}')
+        for group, members in groups(runs.drawn(table)):
+            context = group["eval_context"]
+            states, losses = [runs.state(row) for row in members], [runs.final_loss(row, context) for row in members]
+            # the page shows profile intervals; the bootstrap that checks them takes seven times as long
+            fit = laws.fit_state(states, losses, bootstrap=0)
+            entries.append({"group": group, **fit.to_dict()})
+    return entries
+
+
+def groups(table: list[Row]) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+    """Groups of finished runs with their members, in a fixed order."""
+    every = runs.conditions(table)
+    for condition in every:
+        for size in runs.sizes(table):
+            for train_context in runs.train_contexts(table):
+                for eval_context in runs.eval_contexts(table):
+                    for family in runs.families(table):
+                        key = (family, size, train_context, condition)
+                        found = [row for row in runs.evaluated_at(table, eval_context) if runs.cell(row)[:-1] == key]
+                        if found:
+                            group = {
+                                "family": family,
+                                "size": runs.size_name(size),
+                                "train_context": train_context,
+                                "eval_context": eval_context,
+                                "condition": runs.condition_label(condition, every),
+                            }
+                            yield group, sorted(found, key=lambda row: (runs.state(row), row["seed"], row["run_id"]))
+
+
+def find(fits: list[dict[str, Any]], group: dict[str, Any]) -> dict[str, Any] | None:
+    """The law in the state of this group, or None where it was not asked for."""
+    return next((fit for fit in fits if fit["law"] == "state" and fit["group"] == group), None)

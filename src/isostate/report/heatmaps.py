@@ -1,0 +1,181 @@
+"""Training context against state, colour the loss at the longest evaluation: at the end, and within a time budget."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean
+from typing import Any
+
+from isostate.report import hover, labels, style
+from isostate.report import rows as runs
+from isostate.report.controls import shared_controls
+from isostate.report.rows import Row
+from isostate.report.views import Figure, View, control, empty, figure
+
+TITLE = "Training context against state"
+CAPTION = (
+    "Held-out loss at the longest evaluated context, by training context and state; the outline marks the lowest. "
+    "Rule of thumb to test: double the state whenever the context is quadrupled."
+)
+BUDGET_TITLE = "The same at a time budget"
+BUDGET_CAPTION = (
+    "Held-out loss at the longest context that a run had been evaluated at when the time was up; seconds of training "
+    "on the machine that ran it. The colours are scaled to each budget."
+)
+BUDGETS = 24  # stops of the slider
+
+
+def context_against_state(table: list[Row]) -> Figure:
+    """Mean final loss of a cell's seeds."""
+    finished = runs.drawn(table)
+    if not finished:
+        words = "No run has finished yet. Several training contexts ([data] context) and states (state_size) fill it."
+        return empty("contexts", TITLE, CAPTION, words)
+    longest = max(runs.eval_contexts(finished))
+    diverged = [row for row in table if row["status"] == "diverged"]
+
+    def draw(size: Any, condition: Any, family: str) -> View:
+        chosen = _of_family(runs.evaluated_at(finished, longest), size, condition, family)
+        cells = _cells(chosen, lambda row: runs.final_loss(row, longest))
+        return _heat_view(chosen, cells, _of_family(diverged, size, condition, family), longest)
+
+    def weigh(size: Any, condition: Any, family: str) -> int:
+        return len(_of_family(finished, size, condition, family))
+
+    return figure("contexts", TITLE, CAPTION, _controls(finished), draw, weigh)
+
+
+def at_a_time_budget(table: list[Row]) -> Figure:
+    """What each run had reached after so many seconds: the slider's budgets are spaced evenly in their logarithm."""
+    timed = [row for row in table if row["status"] != "diverged" and _timed_evals(row)]
+    if not timed:
+        words = "No timed evaluation yet. A study with [eval] every, several training contexts and states fills it."
+        return empty("budget", BUDGET_TITLE, BUDGET_CAPTION, words)
+    longest = max(context for row in timed for _, context, _ in _timed_evals(row))
+    budgets = [(budget, labels.duration(budget)) for budget in _budgets(timed)]
+    controls = [*_controls(timed), control("budget", "training time", "slider", budgets)]
+
+    def draw(size: Any, condition: Any, family: str, budget: float) -> View:
+        chosen = _of_family(timed, size, condition, family)
+        reached = {row["run_id"]: loss for row in chosen if (loss := reached_within(row, budget)) is not None}
+        within = [row for row in chosen if row["run_id"] in reached]
+        return _heat_view(chosen, _cells(within, lambda row: reached[row["run_id"]]), [], longest)
+
+    def weigh(size: Any, condition: Any, family: str, budget: float) -> int:
+        return len(_of_family(timed, size, condition, family))
+
+    return figure("budget", BUDGET_TITLE, BUDGET_CAPTION, controls, draw, weigh)
+
+
+def reached_within(row: Row, seconds: float) -> float | None:
+    """Loss at the longest context the run was evaluated at, by its last evaluation within the budget, or None."""
+    within = [entry for entry in _timed_evals(row) if entry[0] <= seconds]
+    return within[-1][2] if within else None
+
+
+def _timed_evals(row: Row) -> list[tuple[float, int, float]]:
+    """(seconds, context, loss) of each timed evaluation, at the longest context that it had."""
+    found = []
+    for point in row["curve"]:
+        if point["eval"] and point["train_s"] is not None:
+            context = max(point["eval"], key=int)
+            found.append((point["train_s"], int(context), point["eval"][context]))
+    return found
+
+
+def _budgets(timed: list[Row]) -> list[float]:
+    times = [seconds for row in timed for seconds, _, _ in _timed_evals(row)]
+    low, high = max(min(times), 1e-3), max(times)
+    steps = [low * (high / low) ** (i / (BUDGETS - 1)) for i in range(BUDGETS)]
+    rounded = sorted({_up(step) for step in steps})
+    return rounded
+
+
+def _up(seconds: float) -> float:
+    """Rounded up to two digits, so that a run that ended is within the last budget."""
+    unit = 10 ** (math.floor(math.log10(seconds)) - 1)
+    return float(f"{math.ceil(seconds / unit * (1 - 1e-9)) * unit:.3g}")
+
+
+def _controls(table: list[Row]) -> list[dict[str, Any]]:
+    families = [(family, labels.plain(family)) for family in runs.families(table)]
+    return [*shared_controls(table), control("family", "family", "select", families)]
+
+
+def _of_family(table: list[Row], size: Any, condition: Any, family: str) -> list[Row]:
+    wanted = (family, size, condition)
+    return [row for row in table if (row["family"], runs.size(row), runs.condition(row)) == wanted]
+
+
+def _cells(table: list[Row], loss: Any) -> dict[tuple[int, int], tuple[float, list[Row]]]:
+    """(training context, state) -> (mean loss, runs)."""
+    groups: dict[tuple[int, int], list[Row]] = {}
+    for row in table:
+        groups.setdefault((row["train_context"], runs.state(row)), []).append(row)
+    return {place: (fmean(loss(row) for row in group), group) for place, group in groups.items()}
+
+
+def _heat_view(chosen: list[Row], cells: dict, diverged: list[Row], longest: int) -> View:
+    if not cells:
+        return {"missing": "Nothing here yet: no run of this family and size had been evaluated."}
+    every = [*chosen, *diverged]
+    contexts, states = runs.train_contexts(every), sorted({runs.state(row) for row in every})
+    # categories, not numbers: states are the families' own, far from evenly spaced
+    x_names, y_names = [labels.binary(s) for s in states], [f"{c:,}" for c in contexts]
+    if len(set(x_names)) < len(states):
+        x_names = [f"{s:,}" for s in states]
+    grid = [[cells.get((context, state)) for state in states] for context in contexts]
+    heat = {
+        "type": "heatmap",
+        "x": x_names,
+        "y": y_names,
+        "z": [[entry[0] if entry else None for entry in line] for line in grid],
+        "text": [[labels.loss(entry[0]) if entry else "" for entry in line] for line in grid],
+        "texttemplate": "%{text}",
+        "hoverinfo": "text",
+        "hovertext": [[_text(entry, longest) if entry else "not trained" for entry in line] for line in grid],
+        "hoverongaps": False,
+        "colorscale": style.LOSS_SCALE,
+        "colorbar": {"title": {"text": "nats per token", "side": "right"}},
+        "xgap": 2,
+        "ygap": 2,
+    }
+    best = min(cells, key=lambda place: (cells[place][0], place))
+    lost = {(row["train_context"], runs.state(row)) for row in diverged} - set(cells)
+    crosses = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [x_names[states.index(state)] for _, state in sorted(lost)],
+        "y": [y_names[contexts.index(context)] for context, _ in sorted(lost)],
+        "marker": {"symbol": "x-thin", "size": 14, "line": {"color": style.RING, "width": 2.5}},
+        "hoverinfo": "text",
+        "hovertext": "diverged",
+    }
+    row, column = contexts.index(best[0]), states.index(best[1])
+    corners = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+    layout = {
+        "xaxis": {"type": "category", "categoryarray": x_names, "title": {"text": "state (elements per sequence)"}},
+        "yaxis": {"type": "category", "categoryarray": y_names, "title": {"text": "training context (tokens)"}},
+        "showlegend": False,
+        "shapes": [
+            {"type": "rect", **corners, "line": {"color": style.RING, "width": 2.5}, "fillcolor": "transparent"}
+        ],
+    }
+    data = [heat, *([crosses] if lost else [])]
+    return {"data": data, "layout": layout, "note": _heat_note(contexts, states, bool(lost))}
+
+
+def _text(entry: tuple[float, list[Row]], longest: int) -> str:
+    mean, group = entry
+    return f"{labels.loss(mean)} nats ({labels.plural(len(group), 'run')})<br>{hover.of_run(group[0], None)}"
+
+
+def _heat_note(contexts: list[int], states: list[int], diverged: bool) -> str:
+    words = []
+    if len(contexts) == 1:
+        words.append("One training context so far: give [data] context a list to compare several.")
+    if len(states) == 1:
+        words.append("One state so far: give state_size in [[sweep]] a list to compare several.")
+    if diverged:
+        words.append("Crosses mark runs that diverged.")
+    return " ".join(words)

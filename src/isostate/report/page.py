@@ -1,0 +1,129 @@
+"""The page: one HTML file that asks nothing of the network and runs only the two scripts it was made with.
+
+The data are one block of JSON; its characters < > & are written as \\u escapes, so no name can close the block. The
+content security policy admits the page's own two scripts by their hashes, and no request of any kind.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import math
+from importlib import resources
+from string import Template
+from typing import Any
+
+from isostate.report import labels, tables
+from isostate.report import rows as runs
+from isostate.report.answer import answer
+from isostate.report.curves import learning_curves
+from isostate.report.figures import loss_against_state
+from isostate.report.heatmaps import at_a_time_budget, context_against_state
+from isostate.report.positions import loss_by_position
+from isostate.report.rows import Row
+
+POOLED = 6  # lists at least this long are written once, however many drawings use them
+
+
+def render(study: dict[str, Any], table: list[Row], fits: list[dict[str, Any]]) -> str:
+    """The whole page. `study`: its file as run; `table`: records.table; `fits`: entries of laws.json."""
+    figures = [
+        loss_against_state(table, fits),
+        learning_curves(table),
+        loss_by_position(table),
+        context_against_state(table),
+        at_a_time_budget(table),
+    ]
+    scripts = {"plotly": asset("plotly-cartesian.min.js"), "script": asset("page.js")}
+    return Template(asset("page.html")).substitute(
+        policy=policy(list(scripts.values())),
+        style=asset("page.css"),
+        **scripts,
+        name=tables.name(study["name"]),
+        title=html.escape(labels.plain(study["name"])),
+        question=tables.name(study["question"]),
+        answer=html.escape(answer(table, fits)),
+        facts=html.escape(facts(table)),
+        figures="".join(section(number, figure) for number, figure in enumerate(figures, start=1)),
+        laws=tables.laws_table(table, fits),
+        runs=tables.runs_table(table),
+        where=tables.where_table(table),
+        digest=tables.records_digest(table),
+        data=data_block(pooled(figures)),
+    )
+
+
+def facts(table: list[Row]) -> str:
+    """How many runs in which state, families, and how long they trained."""
+    counts = {status: sum(row["status"] == status for row in table) for status in sorted({r["status"] for r in table})}
+    parts = [f"{count} {status}" for status, count in counts.items() if status != "done"]
+    told = [row for row in table if "family" in row]
+    words = [labels.plural(len(table), "run") + (f" ({', '.join(parts)})" if parts else "")]
+    if told:
+        count = len(runs.families(told))
+        words.append("1 family" if count == 1 else f"{count} families")
+        words.append(labels.plural(len(runs.sizes(told)), "model size"))
+        every = runs.conditions(told)
+        words.append(
+            labels.plain(runs.condition_label(every[0], every)) if len(every) == 1 else f"{len(every)} conditions"
+        )
+    words.append(f"{labels.duration(sum(row['train_s'] or 0.0 for row in table))} of training in all")
+    return " · ".join(words)
+
+
+def section(number: int, figure: dict[str, Any]) -> str:
+    """A figure's place in the page; page.js draws into it."""
+    body = (
+        f'<p class="empty">{html.escape(figure["empty"])}</p>'
+        if figure["empty"]
+        else '<div class="controls"></div><div class="canvas"></div><p class="note"></p>'
+    )
+    title = f'<h2><span class="number">{number}</span> {html.escape(figure["title"])}</h2>'
+    caption = f'<p class="caption">{html.escape(figure["caption"])}</p>'
+    return f'<section class="figure" id="figure-{figure["id"]}">{title}{caption}{body}</section>'
+
+
+def policy(scripts: list[str]) -> str:
+    """Everything is refused but these scripts, the page's own styles, and images that plotly makes of its drawings."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def data_block(value: Any) -> str:
+    """JSON that HTML cannot read as anything else: no <, >, & and only ASCII."""
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
+    """{"figures", "pool"}: long lists are replaced by {"pool": index}; floats keep six digits, NaN becomes null."""
+    pool: list[list[Any]] = []
+    places: dict[str, int] = {}
+
+    def slim(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: slim(item) for key, item in value.items()}
+        if isinstance(value, float):
+            return float(f"{value:.6g}") if math.isfinite(value) else None
+        if not isinstance(value, (list, tuple)):
+            return value
+        items = [slim(item) for item in value]
+        if len(items) < POOLED or any(isinstance(item, (dict, list)) for item in items):
+            return items
+        key = json.dumps(items)
+        if key not in places:
+            places[key] = len(pool)
+            pool.append(items)
+        return {"pool": places[key]}
+
+    return {"figures": slim(figures), "pool": pool}
+
+
+def asset(filename: str) -> str:
+    """A file of assets/, with the newlines that browsers see, so that hashes agree."""
+    return resources.files("isostate.report").joinpath("assets", filename).read_text(encoding="utf-8")

@@ -1,0 +1,122 @@
+"""The table's rows (records.table), read: which coordinates they span, which runs a figure draws, means over seeds.
+
+A coordinate is what tells one cell of a study from another: family, model size, training context, state, seed, and the
+condition (corpus, tokenizer, updates, tokens an update), which is almost always one and the same in a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean
+from typing import Any
+
+from isostate.report import labels
+
+Row = dict[str, Any]
+CONDITION = ("corpus", "tokenizer", "steps", "batch_tokens")
+
+
+def done(rows: Iterable[Row]) -> list[Row]:
+    """Runs that finished with a result. A diverged run has a result too, but no loss that means anything."""
+    return [row for row in rows if row["status"] == "done"]
+
+
+def drawn(rows: Iterable[Row]) -> list[Row]:
+    """The finished runs that figures and laws use: where a cell was trained at several learning rates, the best one.
+
+    Best is the lowest mean loss over seeds at the longest evaluated context.
+    """
+    by_cell: dict[tuple, dict[float, list[Row]]] = {}
+    for row in done(rows):
+        by_cell.setdefault(cell(row), {}).setdefault(row["lr"], []).append(row)
+    kept = [min(rates.values(), key=_mean_loss) for rates in by_cell.values()]
+    return [row for group in kept for row in group]
+
+
+def _mean_loss(rows: list[Row]) -> float:
+    return fmean(final_loss(row, max(eval_contexts([row]))) for row in rows)
+
+
+def cell(row: Row) -> tuple:
+    """Everything but seed and learning rate."""
+    return (row["family"], size(row), row["train_context"], condition(row), state(row))
+
+
+def families(rows: Iterable[Row]) -> list[str]:
+    return sorted({row["family"] for row in rows})
+
+
+def state(row: Row) -> int:
+    """Elements a sequence carries, at the training context."""
+    return row["state"]["elements"]
+
+
+def size(row: Row) -> tuple[int, int]:
+    return (row["n_layers"], row["d_model"])
+
+
+def size_name(key: tuple[int, int]) -> str:
+    return f"{key[0]}x{key[1]}"
+
+
+def size_label(rows: Iterable[Row], key: tuple[int, int]) -> str:
+    """'131K parameters (2 layers, width 64)'."""
+    return f"{size_count(rows, key)} parameters ({labels.plural(key[0], 'layer')}, width {key[1]})"
+
+
+def size_count(rows: Iterable[Row], key: tuple[int, int]) -> str:
+    """'131K' parameters: a range where the families' counts differ by more than 1 %."""
+    counts = sorted(row["n_params"]["total"] for row in rows if size(row) == key)
+    low, high = counts[0], counts[-1]
+    middle = counts[len(counts) // 2]
+    return labels.decimal(middle) if high <= 1.01 * low else f"{labels.decimal(low)}–{labels.decimal(high)}"
+
+
+def sizes(rows: Iterable[Row]) -> list[tuple[int, int]]:
+    """Model sizes, by parameters."""
+    smallest: dict[tuple[int, int], int] = {}
+    for row in rows:
+        count = row["n_params"]["total"]
+        smallest[size(row)] = min(count, smallest.get(size(row), count))
+    return sorted(smallest, key=lambda key: (smallest[key], key))
+
+
+def condition(row: Row) -> tuple:
+    return tuple(row[name] for name in CONDITION)
+
+
+def conditions(rows: Iterable[Row]) -> list[tuple]:
+    return sorted({condition(row) for row in rows})
+
+
+def condition_label(key: tuple, every: list[tuple]) -> str:
+    """The parts of a condition that vary in this study; all of them where it is the only one."""
+    vary = [i for i in range(len(CONDITION)) if len({other[i] for other in every}) > 1] or list(range(len(CONDITION)))
+    corpus, tokenizer, steps, batch_tokens = key
+    words = (f"{corpus}", f"{tokenizer}", f"{steps:,} updates", f"{batch_tokens:,} tokens an update")
+    return ", ".join(words[i] for i in vary)
+
+
+def train_contexts(rows: Iterable[Row]) -> list[int]:
+    return sorted({row["train_context"] for row in rows})
+
+
+def eval_contexts(rows: Iterable[Row]) -> list[int]:
+    return sorted({int(context) for row in rows for context in row["final"]})
+
+
+def final_loss(row: Row, context: int) -> float:
+    """Held-out loss at the end, nats per token; KeyError where the run was not evaluated at this context."""
+    return row["final"][str(context)]["loss_nats"]
+
+
+def evaluated_at(rows: Iterable[Row], context: int) -> list[Row]:
+    return [row for row in rows if str(context) in row["final"]]
+
+
+def by_state(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    """Runs (seeds) by state, in ascending order of state."""
+    groups: dict[int, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (state(row), row["seed"], row["run_id"])):
+        groups.setdefault(state(row), []).append(row)
+    return groups

@@ -1,0 +1,71 @@
+"""How families and states look: colours that colour-blind readers tell apart, on white and on black, and markers.
+
+Each colour has a contrast of at least 3 against both page backgrounds, and within that the first five were sought to
+be as far apart as can be in normal, deuteranopic and protanopic vision; markers and dashes repeat what they say, for
+print in grey.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from isostate.report import labels
+
+COLOURS = ("#0c6ccc", "#cc8400", "#c0243c", "#009ca8", "#6a45f5", "#8a8f78", "#9c486c")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "star", "triangle-down")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+RAMP = ("#2f6fd0", "#7a62d8", "#b153b5", "#cf5070", "#c8641f", "#a67c00")  # small to large, even in lightness
+NEUTRAL = "#7d858c"
+LOSS_SCALE = "Cividis"  # read alike with and without colour vision
+RING = "#e8442e"  # seen on every colour of the scale
+
+
+def of_family(family: str, every: list[str]) -> dict[str, str]:
+    """Colour, marker and dash of a family, by its place among the study's."""
+    place = every.index(family)
+    return {
+        "color": COLOURS[place % len(COLOURS)],  # the eighth family reuses the first's colour with another marker
+        "symbol": MARKERS[place % len(MARKERS)],
+        "dash": DASHES[place % len(DASHES)],
+    }
+
+
+def of_rank(rank: int, count: int) -> dict[str, str]:
+    """Colour and marker of the state that is `rank`-th of `count`."""
+    position = rank / max(count - 1, 1) * (len(RAMP) - 1)
+    low = min(int(position), len(RAMP) - 2)
+    return {"color": _mix(RAMP[low], RAMP[low + 1], position - low), "symbol": MARKERS[rank % len(MARKERS)]}
+
+
+def faded(colour: str, opacity: float) -> str:
+    red, green, blue = _channels(colour)
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+def _mix(first: str, second: str, share: float) -> str:
+    pairs = zip(_channels(first), _channels(second), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def log_axis(title: str, low: float, high: float, most: int = 8) -> dict[str, Any]:
+    """A log axis with ticks at powers of two, 2K, 8K, 32K: at most `most` of them, evenly spaced."""
+    first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
+    step = max(1, math.ceil((last - first) / (most - 1)))
+    ticks = [2**power for power in range(first, last + 1, step)] if first >= 0 else []
+    pad = 0.04 * max(math.log10(high / low), 0.3)
+    return {
+        "type": "log",
+        "title": {"text": title},
+        "range": [math.log10(low) - pad, math.log10(high) + pad],
+        "tickvals": ticks,
+        "ticktext": [labels.binary(tick) for tick in ticks],
+    }
+
+
+def loss_axis(title: str = "loss (nats per token)") -> dict[str, Any]:
+    return {"title": {"text": title}}

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from isostate.report.figures import loss_against_state
+from isostate.report.fits import fit_laws
+from tests.report import studies
+
+
+def opened(figure):
+    """The view that a reader first sees."""
+    keys = [str(control["default"]) for control in figure["controls"] if control["role"] == "view"]
+    return figure["views"][".".join(keys)]
+
+
+def test_without_runs_the_figure_says_what_study_fills_it():
+    assert "state_size" in loss_against_state([studies.pending()], [])["empty"]
+
+
+def test_each_family_has_points_line_band_and_a_legend_entry():
+    table = studies.small()
+    view = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))
+    for family in ("power-2", "taylor-2", "linear", "window"):
+        mine = [trace for trace in view["data"] if trace["legendgroup"] == family]
+        assert any(trace.get("fill") == "toself" for trace in mine)
+        assert any(trace["mode"] == "lines" and len(trace["x"]) > 20 for trace in mine)
+        assert [trace["name"] for trace in mine if trace.get("showlegend", True)] == [family]
+
+
+def test_points_are_the_losses_of_the_chosen_context():
+    table = [studies.run(state=state) for state in studies.STATES]
+    figure = loss_against_state(table, [])
+    for index, context in enumerate(("256", "1024")):
+        points = next(t for t in figure["views"][f"0.0.0.{index}"]["data"] if t["mode"] == "markers")
+        assert points["y"] == [row["final"][context]["loss_nats"] for row in table]
+
+
+def test_seeds_are_shown_beside_their_mean():
+    table = [studies.run(state=state, seed=seed) for state in studies.STATES for seed in (0, 1, 2)]
+    view = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))
+    counts = sorted(len(trace["x"]) for trace in view["data"] if trace["mode"] == "markers")
+    assert counts == [1, 6, 18]  # hold-out, means, seeds
+
+
+def test_the_held_out_state_is_hollow_and_has_its_prediction():
+    table = [studies.run(state=state) for state in studies.STATES]
+    view = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))
+    points = next(trace for trace in view["data"] if trace["mode"] == "markers" and len(trace["x"]) == 6)
+    assert [symbol.endswith("-open") for symbol in points["marker"]["symbol"]] == [False] * 5 + [True]
+    assert any("error_y" in trace for trace in view["data"])
+
+
+def test_a_family_without_a_law_is_named_and_its_means_joined():
+    table = [studies.run(state=state) for state in studies.STATES[:2]]
+    view = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))
+    assert view["note"].startswith("Without a law: power-2.")
+    assert any(trace["mode"] == "lines" and len(trace["x"]) == 2 for trace in view["data"])
+
+
+def test_a_combination_that_nobody_trained_says_so():
+    table = [studies.run(), studies.run(size=studies.SIZES[1], context=64)]
+    figure = loss_against_state(table, [])
+    assert "missing" in figure["views"]["0.0.0.0"]
+    assert "data" in figure["views"]["0.0.1.0"]
+
+
+def test_axes_have_titles_with_units_and_binary_ticks():
+    layout = opened(loss_against_state(studies.small(), []))["layout"]
+    assert layout["xaxis"]["title"]["text"] == "state (elements per sequence)"
+    assert layout["yaxis"]["title"]["text"] == "loss (nats per token)"
+    assert "8K" in layout["xaxis"]["ticktext"]

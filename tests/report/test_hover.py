@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from isostate.report import hover
+from isostate.report.fits import fit_laws
+from tests.report import studies
+
+
+def test_a_run_says_everything():
+    text = hover.of_run(studies.run(), 1_024)
+    for part in ("power-2", "seed 0", "8,192 elements", "matrix 8,064", "bits per byte", "131K parameters", "2 layers",
+                 "context 256", "1,000 updates of 1,024 tokens", "learning rate 0.003", "FLOPs", "done"):  # fmt: skip
+        assert part in text
+
+
+def test_a_run_that_is_not_done_says_so_and_no_loss():
+    for row in (studies.diverged(), studies.unfinished("running", 100)):
+        assert f"({row['status']})" in hover.of_run(row, None)
+        assert "nats" not in hover.of_run(row, None)
+
+
+def test_seeds_are_summed_up_by_mean_and_spread():
+    text = hover.of_mean([studies.run(seed=seed) for seed in (0, 1, 2)], 1_024, None)
+    assert "3 seeds, standard deviation" in text
+
+
+def test_a_law_is_shown_with_its_exponents_interval():
+    fit = fit_laws(studies.small(), studies.STUDY)[0]
+    assert "exponent in [" in hover.of_law(fit)
+    assert "error" in hover.of_holdout("linear", fit["holdout"])
+
+
+def test_names_cannot_carry_tags_into_a_label():
+    row = studies.run(studies.HOSTILE["link"])
+    row["state"]["parts"] = {studies.HOSTILE["script"]: 1, "b": 2}
+    text = hover.of_run(row, 256)
+    assert "<a" not in text
+    assert "<script" not in text
+
+
+def test_each_bin_of_positions_has_its_text():
+    texts = hover.of_positions([studies.run()], [0, 1, 2, 4], [4.0, 3.5, 3.0], 256)
+    assert len(texts) == 3
+    assert "3.000 nats at positions 3 to 4" in texts[2]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from isostate.report import labels
+
+
+@pytest.mark.parametrize(
+    "count, text",
+    [(1, "1"), (512, "512"), (2_048, "2K"), (3_000, "2.93K"), (32_768, "32K"), (122_880, "120K"), (1_048_576, "1M"),
+     (1_048_575, "1M"), (2**40, "1T")],
+)  # fmt: skip
+def test_state_is_written_in_binary_units(count, text):
+    assert labels.binary(count) == text
+
+
+@pytest.mark.parametrize("count, text", [(999, "999"), (131_072, "131K"), (999_900, "1M"), (1_050_624, "1.05M")])
+def test_parameters_are_written_in_decimal_units(count, text):
+    assert labels.decimal(count) == text
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(None, "–"), (0.031, "0.031 s"), (9.0, "9 s"), (41.4, "41 s"), (59.7, "1 min"), (252, "4 min 12 s"),
+     (3_600, "1 h"), (9_000, "2 h 30 min"), (7_199, "2 h")],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(seconds, text):
+    assert labels.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(None, "–"), (float("nan"), "–"), (0.0, "0"), (0.4172, "0.4172"), (2.31456, "2.315"), (1234.5, "1234"),
+     (8.05e11, "8.050e11"), (2.5e-7, "2.500e-7")],
+)  # fmt: skip
+def test_numbers_keep_four_digits(value, text):
+    assert labels.number(value) == text
+
+
+def test_errors_are_percentages_with_a_real_minus():
+    assert [labels.percent(share) for share in (None, 0.0123, -0.00067, 0.4)] == ["–", "1.2 %", "−0.067 %", "40 %"]
+
+
+def test_control_and_bidirectional_characters_become_visible():
+    assert labels.plain("a\u202eb\u2066\x00\n") == "a\\u202eb\\u2066\\u0000\\u000a"
+    assert labels.plain("Ünïcode 模型 é") == "Ünïcode 模型 é"
+
+
+def test_plotly_text_holds_no_tag_and_no_entity():
+    assert labels.plotly_text('<a href="x">&lt;b') == '&lt;a href="x"&gt;&amp;lt;b'
+
+
+@pytest.mark.parametrize("words, text", [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+def test_listings_read_as_english(words, text):
+    assert labels.listing(words) == text
