@@ -1,4 +1,4 @@
-"""A run directory: made whole, named by its config, foreign and newer ones refused, its status told by what it holds."""
+"""A run directory: made whole, named by its config, foreign and newer ones refused, its status told."""
 
 from __future__ import annotations
 

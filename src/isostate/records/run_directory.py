@@ -94,10 +94,9 @@ class RunDirectory:
     def append_event(self, event: str, **details: Any) -> None:
         durable.append_row(self.path / "events.jsonl", {"event": event, "time": _now(), **details})
 
-    def sync_metrics(self) -> int:
-        """Puts the rows on disk and counts them; before the checkpoint that counts on them."""
+    def sync_metrics(self) -> None:
+        """Puts the rows on disk: before the checkpoint that counts on them."""
         durable.sync_file(self.path / "metrics.jsonl")
-        return len(durable.read_lines(self.path / "metrics.jsonl"))
 
     def truncate(self, rows: int, step: int) -> None:
         """Back to a checkpoint: the first `rows` metrics, timing up to `step`; torn last lines go.

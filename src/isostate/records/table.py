@@ -18,10 +18,10 @@ from isostate.records.run_directory import RunDirectory
 
 def table(study_dir: Path) -> list[dict[str, Any]]:
     """All runs of a study, by run id."""
-    return [row_of(run) for run in run_directories(study_dir)]
+    return [_row_of(run) for run in run_directories(study_dir)]
 
 
-def row_of(run: RunDirectory) -> dict[str, Any]:
+def _row_of(run: RunDirectory) -> dict[str, Any]:
     config = run.config()  # first, since it refuses foreign and newer directories
     result = run.result()
     timing = {row["step"]: row["train_s"] for row in run.timing()}

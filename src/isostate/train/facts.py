@@ -1,0 +1,63 @@
+"""What is known of a run before it trains (what it is, its sizes, what it computes), and of the machine it is on."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import isostate
+from isostate.costs import train_cost
+from isostate.train.config import RunConfig
+
+
+def facts_of(config: RunConfig) -> dict[str, Any]:
+    """The part of result.json that does not depend on training. State is of one sequence of the training context."""
+    params = config.model.param_count()
+    state = config.model.state_size(config.data.context)
+    step_cost = train_cost(config.model, config.data.context, config.batch_size)
+    return {
+        "run_id": config.digest(),
+        "family": config.model.mixer.family,
+        "mixer": config.model.mixer.to_dict(),
+        "n_layers": config.model.n_layers,
+        "d_model": config.model.d_model,
+        "n_params": {"total": params.total, "embedding": params.embedding, "non_embedding": params.non_embedding},
+        "state": {"elements": state.elements, "bytes": state.state_bytes, "parts": state.parts},
+        "train_context": config.data.context,
+        "seed": config.seed,
+        "lr": config.train.lr,
+        "steps": config.train.steps,
+        "batch_tokens": config.train.batch_tokens,
+        "n_tokens": config.train.steps * config.train.batch_tokens,
+        "train_flops": config.train.steps * step_cost.total_flops,
+        "corpus": config.data.corpus,
+        "tokenizer": config.data.tokenizer,
+    }
+
+
+def environment_of(threads: int) -> dict[str, Any]:
+    """Versions and machine: what, beside the config, bitwise reproduction asks to be the same."""
+    return {
+        "isostate": isostate.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(Path("/proc/cpuinfo")),
+        "threads": threads,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _cpu_name(cpuinfo: Path) -> str:
+    """Linux tells the model's name there only; elsewhere the platform's own word has to do."""
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
