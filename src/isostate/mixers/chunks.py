@@ -77,9 +77,9 @@ class Decays:
         until_end = (L_BHNC[..., -1:] - L_BHNC).to(like.dtype).exp_().unsqueeze(-1)
         return Decays(causal_CC, weight_BHNCC, since_start, until_end)
 
-    def mask_(self, weight_BHNCC: Tensor, n0: int, n1: int) -> None:
+    def mask_(self, weight_BHNCC: Tensor, n0: int, n1: int) -> Tensor:
         """Multiplies by the decay between positions, zero for the future, in place."""
-        weight_BHNCC.mul_(self.causal_CC if self.weight_BHNCC is None else self.weight_BHNCC[:, :, n0:n1])
+        return weight_BHNCC.mul_(self.causal_CC if self.weight_BHNCC is None else self.weight_BHNCC[:, :, n0:n1])
 
     def since_start(self, x_BHNCV: Tensor, n0: int, n1: int) -> Tensor:
         return x_BHNCV if self.since_start_BHNC1 is None else x_BHNCV * self.since_start_BHNC1[:, :, n0:n1]

@@ -127,6 +127,7 @@ def monomial_indices(head_dim: int, degree: int) -> list[tuple[int, ...]]:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # else a cache first filled while generating could not be used in training
 def _factors(head_dim: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Each monomial as (first variable, the rest's number among the monomials of one degree less)."""
     number_of = {rest: number for number, rest in enumerate(monomial_indices(head_dim, degree - 1))}
@@ -137,13 +138,14 @@ def _factors(head_dim: int, degree: int, device: torch.device) -> tuple[Tensor, 
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _weights(feature_map: PolynomialMap) -> Tensor:
     weights = []
     for degree in feature_map.used_degrees:
         for monomial in monomial_indices(feature_map.head_dim, degree):
             repeats = math.prod(math.factorial(count) for count in Counter(monomial).values())
             weights.append(math.sqrt(feature_map.coefficients[degree] * math.factorial(degree) / repeats))
-    return torch.tensor(weights, dtype=torch.float64)
+    return torch.tensor(weights, dtype=torch.float64, device="cpu")  # whatever the default device is just then
 
 
 def _power(x: Tensor, exponent: int) -> Tensor:

@@ -75,7 +75,7 @@ class LinearFamilyConfig(MixerConfig):
         rows = batch * self.n_heads
         if form == "recurrent":
             return projections + Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
-        block = context if form == "parallel" else self.chunk or best_chunk(P, V, context)
+        block = context if form == "parallel" else self.chunk or best_chunk(self.feature_map, V, context)
         n_chunks = -(-context // block)
         matmul = 2 * rows * n_chunks * block * (block * (K + V) + 2 * P * V)
         other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)

@@ -20,6 +20,7 @@ def rms_norm(x_BTD: Tensor, gain_D: Tensor) -> Tensor:
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gain):
+        x = x.contiguous()
         inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         inverse = inverse.square_().mul_(1.0 / x.shape[-1]).add_(EPS).rsqrt_()
         ctx.save_for_backward(x, gain, inverse)
@@ -29,6 +30,7 @@ class _RMSNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dy):
         x, gain, inverse = ctx.saved_tensors
+        dy = dy.contiguous()  # heads come transposed: one copy costs less than strided arithmetic
         unit = x * inverse
         dgain = (dy * unit).sum_to_size(gain.shape)
         dunit = dy * gain

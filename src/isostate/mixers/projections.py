@@ -75,6 +75,7 @@ def rotate(x_BHTK: Tensor, start: int, base: float = 10_000.0) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # else a cache first filled while generating could not be used in training
 def _rotation(
     length: int, size: int, start: int, base: float, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
@@ -85,6 +86,7 @@ def _rotation(
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def alibi_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """slopes_H: 2^(-8 i / H) for i = 1..H (Press et al. 2022; FORMULAS 1.2)."""
     exponents_H = torch.arange(1, n_heads + 1, dtype=torch.float64, device=device) * (-8.0 / n_heads)

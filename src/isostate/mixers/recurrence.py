@@ -29,6 +29,8 @@ from isostate.mixers.feature_maps import PolynomialMap
 
 # Far below any sum of weights that occurs, far above the smallest float32: it only turns 0/0 into 0.
 EPS = 1e-12
+CHUNKS = (32, 64, 128, 256)
+MULTIPLY_ADD_NS, PASS_NS = 0.033, 0.25  # one core: of a matmul, and of reading and writing an element once
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def chunked(
     """
     normalised = state.normaliser_BHP is not None
     B, H, T, _ = q_BHTK.shape
-    chunk = chunk or best_chunk(feature_map.expanded_size, v_BHTV.shape[-1] + normalised, T)
+    chunk = chunk or best_chunk(feature_map, v_BHTV.shape[-1] + normalised, T)
     weights_P1 = feature_map.weights_P(q_BHTK)[:, None]
     if log_gate_BHT is not None:
         log_gate_BHT = log_gate_BHT.expand(1 if log_gate_BHT.shape[0] == 1 else B, H, T)
@@ -149,17 +151,20 @@ def chunked(
     return y_BHTV, MatrixState.split(weights_P1 * state_BHPV, normalised, state.position + T)
 
 
-def best_chunk(expanded_size: int, value_size: int, context: int) -> int:
-    """A power of two near the square root of the state's size.
+def best_chunk(feature_map: PolynomialMap, value_size: int, context: int) -> int:
+    """The positions of a chunk for which a step, forward and backward, should take least time.
 
-    A chunk of C positions costs C numbers a position for its attention and P V / C for passing the state on; the sum is
-    least at C = sqrt(P V). The bounds and the factor are measured (NOTEBOOK, 2026-11-22).
+    Inside a chunk each position meets C others; between chunks it meets the state, P V, unless one chunk is all. Times
+    in nanoseconds, fitted to one machine (NOTEBOOK, 2026-11-22): they only have to rank the choices.
     """
-    balanced = (expanded_size * value_size) ** 0.5
-    chunk = 32
-    while chunk < 256 and chunk * 2.5 < balanced:
-        chunk *= 2
-    return max(1, min(chunk, context))
+    P, K, V = feature_map.expanded_size, feature_map.head_dim, value_size
+
+    def position_ns(chunk: int) -> float:
+        inside = chunk * (3.5 * (K + V) * MULTIPLY_ADD_NS + 14 * PASS_NS)
+        between = 8 * P * (V * MULTIPLY_ADD_NS + PASS_NS) + 4 * P * V / chunk * PASS_NS
+        return inside + (1 - chunk / (-(-context // chunk) * chunk)) * between
+
+    return min(context, min(CHUNKS, key=position_ns))
 
 
 def _with_ones(v_BHTV: Tensor) -> Tensor:
@@ -176,6 +181,7 @@ class _Chunked(torch.autograd.Function):
     Saves q, k, v, the state at the start of every chunk, and what `y` was divided by. With `dr` the gradient of the
     undivided reading r = [sum weights v, sum weights], the gates need no weights at all:
     d log g = reverse cumsum over the chunk of (r . dr - v' . dv') + <dS_out, S_out>.
+    An empty state is not read, and a final state that nothing depends on has no gradient: one chunk then needs no phi.
     """
 
     @staticmethod
@@ -186,19 +192,21 @@ class _Chunked(torch.autograd.Function):
         weights2_P1 = feature_map.weights_P(q_BHTK)[:, None].square()
         states_BHNPV = q_BHTK.new_empty(layout.B, layout.H, layout.N + 1, layout.P, layout.V)
         states_BHNPV[:, :, 0] = carried_BHPV
+        is_empty = not ctx.needs_input_grad[4] and not carried_BHPV.any()
         r_BHNCV = torch.empty_like(v_BHNCV)
         for n0, n1 in layout.groups():
             k, q, v = k_BHNKC[:, :, n0:n1], q_BHNKC[:, :, n0:n1], v_BHNCV[:, :, n0:n1]
             added = feature_map.monomials(k.flatten(0, 2)) @ decays.until_end(v, n0, n1).flatten(0, 2)
             _scan(states_BHNPV[:, :, n0 : n1 + 1], added.view(*v.shape[:3], layout.P, layout.V), decays.whole(n0, n1))
-            weight = feature_map.similarity(q.mT @ k)
-            decays.mask_(weight, n0, n1)
-            carried = (weights2_P1 * states_BHNPV[:, :, n0:n1]).flatten(0, 2)
-            read = feature_map.monomials(q.flatten(0, 2)).mT @ carried
-            r = decays.since_start(read.view(v.shape), n0, n1)
-            r_BHNCV[:, :, n0:n1] = torch.baddbmm(r.flatten(0, 2), weight.flatten(0, 2), v.flatten(0, 2)).view(v.shape)
+            weight = decays.mask_(feature_map.similarity(q.mT @ k), n0, n1)
+            r_BHNCV[:, :, n0:n1] = weight @ v
+            n0 = max(n0, 1) if is_empty else n0
+            if n0 < n1:
+                carried = (weights2_P1 * states_BHNPV[:, :, n0:n1]).flatten(0, 2)
+                read = feature_map.monomials(q_BHNKC[:, :, n0:n1].flatten(0, 2)).mT @ carried
+                r_BHNCV[:, :, n0:n1] += decays.since_start(read.view(layout.B, layout.H, n1 - n0, chunk, -1), n0, n1)
         ctx.save_for_backward(q_BHTK, k_BHTK, v_BHTV, log_gate_BHT, states_BHNPV, r_BHNCV)
-        ctx.feature_map, ctx.layout, ctx.normalised = feature_map, layout, normalised
+        ctx.feature_map, ctx.layout, ctx.normalised, ctx.is_empty = feature_map, layout, normalised, is_empty
         ctx.set_materialize_grads(False)
         y_BHNCV = _divide(r_BHNCV) if normalised else r_BHNCV
         return layout.positions(y_BHNCV), states_BHNPV[:, :, -1].clone()
@@ -210,7 +218,6 @@ class _Chunked(torch.autograd.Function):
         feature_map, layout = ctx.feature_map, ctx.layout
         decays = Decays.of(log_gate_BHT, layout, q_BHTK)
         q_BHNKC, k_BHNKC, v_BHNCV = layout.rows(q_BHTK), layout.rows(k_BHTK), layout.chunks(v_BHTV)
-        weights2_P1 = feature_map.weights_P(q_BHTK)[:, None].square()
         dr_BHNCV = _reading_gradient(dy_BHTV, r_BHNCV, layout, ctx.normalised)
         dq_BHNKC, dk_BHNKC, dv_BHNCV = (torch.empty_like(x) for x in (q_BHNKC, k_BHNKC, v_BHNCV))
         carry_BHPV = torch.zeros_like(states_BHNPV[:, :, 0]) if dstate_BHPV is None else dstate_BHPV
@@ -220,26 +227,34 @@ class _Chunked(torch.autograd.Function):
             dr = dr_BHNCV[:, :, n0:n1]
             # Inside the chunks: attention form.
             weight, slope = feature_map.similarity_and_slope(q.mT @ k)
-            dscore = (dr @ v.mT).mul_(slope)
-            decays.mask_(weight, n0, n1)
-            decays.mask_(dscore, n0, n1)
-            dq, dk, dv = k @ dscore.mT, q @ dscore, weight.mT @ dr
+            dscore = decays.mask_((dr @ v.mT).mul_(slope), n0, n1)
+            dq_BHNKC[:, :, n0:n1], dk_BHNKC[:, :, n0:n1] = k @ dscore.mT, q @ dscore
+            dv_BHNCV[:, :, n0:n1] = decays.mask_(weight, n0, n1).mT @ dr
             # Between them: what each chunk read from the state, then, last chunk first, what it added to it.
-            q_MKC, k_MKC = q.flatten(0, 2), k.flatten(0, 2)
-            dread_MCV = decays.since_start(dr, n0, n1).flatten(0, 2)
-            carried_MPV = (weights2_P1 * states_BHNPV[:, :, n0:n1]).flatten(0, 2)
-            dstates = (feature_map.monomials(q_MKC) @ dread_MCV).mul_(weights2_P1)
-            dq_MKC = feature_map.monomials_backward(q_MKC, carried_MPV @ dread_MCV.mT)
-            dout = torch.empty_like(states_BHNPV[:, :, n0:n1])
-            carry_BHPV = _scan_back(dout, dstates.view(dout.shape), carry_BHPV, decays.whole(n0, n1))
-            dout_MPV = dout.flatten(0, 2)
-            dk_MKC = feature_map.monomials_backward(k_MKC, dout_MPV @ decays.until_end(v, n0, n1).flatten(0, 2).mT)
-            dv_MCV = feature_map.monomials(k_MKC).mT @ dout_MPV
-            dq_BHNKC[:, :, n0:n1] = dq.add_(dq_MKC.view(dq.shape))
-            dk_BHNKC[:, :, n0:n1] = dk.add_(dk_MKC.view(dk.shape))
-            dv_BHNCV[:, :, n0:n1] = dv.add_(decays.until_end(dv_MCV.view(dv.shape), n0, n1))
+            dread_BHNPV = torch.zeros_like(states_BHNPV[:, :, n0:n1])
+            first = max(n0, 1) if ctx.is_empty else n0
+            if first < n1:
+                q_MKC = q_BHNKC[:, :, first:n1].flatten(0, 2)
+                dread_MCV = decays.since_start(dr_BHNCV[:, :, first:n1], first, n1).flatten(0, 2)
+                weights2_P1 = feature_map.weights_P(q_BHTK)[:, None].square()
+                carried_MPV = (weights2_P1 * states_BHNPV[:, :, first:n1]).flatten(0, 2)
+                dread = (feature_map.monomials(q_MKC) @ dread_MCV).mul_(weights2_P1)
+                dread_BHNPV[:, :, first - n0 :] = dread.view_as(dread_BHNPV[:, :, first - n0 :])
+                dq_MKC = feature_map.monomials_backward(q_MKC, carried_MPV @ dread_MCV.mT)
+                dq_BHNKC[:, :, first:n1] += dq_MKC.view(layout.B, layout.H, n1 - first, -1, layout.chunk)
+            dout_BHNPV = torch.empty_like(dread_BHNPV)
+            carry_BHPV = _scan_back(dout_BHNPV, dread_BHNPV, carry_BHPV, decays.whole(n0, n1))
+            last = min(n1, layout.N - 1) if dstate_BHPV is None else n1
+            if n0 < last:
+                dout_MPV, k_MKC = dout_BHNPV[:, :, : last - n0].flatten(0, 2), k_BHNKC[:, :, n0:last].flatten(0, 2)
+                v_MCV = decays.until_end(v_BHNCV[:, :, n0:last], n0, last).flatten(0, 2)
+                dk_MKC = feature_map.monomials_backward(k_MKC, dout_MPV @ v_MCV.mT)
+                dk_BHNKC[:, :, n0:last] += dk_MKC.view(layout.B, layout.H, last - n0, -1, layout.chunk)
+                dv_MCV = feature_map.monomials(k_MKC).mT @ dout_MPV
+                dv = dv_MCV.view(layout.B, layout.H, last - n0, layout.chunk, -1)
+                dv_BHNCV[:, :, n0:last] += decays.until_end(dv, n0, last)
             if ctx.needs_input_grad[3]:
-                through_BHN[:, :, n0:n1] = (dout * states_BHNPV[:, :, n0 + 1 : n1 + 1]).sum((-1, -2))
+                through_BHN[:, :, n0:n1] = (dout_BHNPV * states_BHNPV[:, :, n0 + 1 : n1 + 1]).sum((-1, -2))
         dlog_gate_BHT = None
         if ctx.needs_input_grad[3]:
             dL_BHNC = (r_BHNCV * dr_BHNCV).sum(-1) - (v_BHNCV * dv_BHNCV).sum(-1)

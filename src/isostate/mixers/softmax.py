@@ -105,7 +105,10 @@ def parallel(
 def chunked(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
 ) -> tuple[Tensor, KeyValueState]:
-    """Blocks of queries through torch's fused kernel, which keeps no T x S matrix; each block sees its past alone."""
+    """Blocks of queries through torch's fused kernel, which keeps no T x S matrix; each block sees its past alone.
+
+    The bias has four dimensions, since the kernel takes two or four: with three, torch falls back to the whole matrix.
+    """
     state = state.append(k_BGTK, v_BGTV)
     H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
     k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
@@ -118,7 +121,7 @@ def chunked(
         bias_HTS = causal_bias(stop - start, seen, slopes_H, q_BHTK.dtype, q_BHTK.device)
         blocks.append(
             scaled_dot_product_attention(
-                q_BHTK[:, :, start:stop], k_BHSK[:, :, :seen], v_BHSV[:, :, :seen], attn_mask=bias_HTS
+                q_BHTK[:, :, start:stop], k_BHSK[:, :, :seen], v_BHSV[:, :, :seen], attn_mask=bias_HTS.unsqueeze(0)
             )
         )
     return torch.cat(blocks, dim=2), state
