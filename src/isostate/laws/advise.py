@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from isostate.config import UserError
 from isostate.laws.law import Array, Law
-from isostate.laws.result import HoldOut
+from isostate.laws.result import Fit, HoldOut, Interval
 
 if TYPE_CHECKING:
     from isostate.laws.single import Core
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 IMPOSSIBLE_NATS = 15.0  # ln of a vocabulary of three million; a guess at random costs no more than that
 NARROW_RANGE = 4.0  # an exponent from less than two doublings is mostly noise
 FLAT_RATIO = 10.0  # exponents ten times apart fit alike: the profile is flat
+
+
+ILL_CONDITIONED = 1e10  # of the normal equations in correlation units
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,70 @@ def too_few(law: Law, size_n: Array) -> Words | None:
         (f"too few points: {len(size_n)} runs at {distinct} sizes cannot carry {n_params} parameters and an error",),
         (f"train at least {max(n_params + 1 - distinct, 1)} more size(s) of {symbol}, better {n_params + 3} in all",),
     )
+
+
+def cannot_carry(law: Law, x: Mapping[str, Array]) -> Words | None:
+    """Refuses a fit whose points are no more than its parameters, or in which an input never changes."""
+    n, n_params = len(next(iter(x.values()))), len(law.parameters)
+    distinct = len(np.unique(np.stack(list(x.values())), axis=1).T)
+    alarms, advice = [], []
+    if distinct <= n_params:
+        alarms.append(
+            f"too few points: {n} runs at {distinct} settings cannot carry {n_params} parameters and an error"
+        )
+        advice.append(f"train at least {n_params + 1 - distinct} more setting(s) of {', '.join(law.inputs)}")
+    for symbol, column in x.items():
+        if np.all(column == column[0]) and not alarms:
+            alarms.append(f"{symbol} is {column[0]:g} in every run: its parameters cannot be told from the rest")
+            advice.append(f"vary {symbol}, or fit a law without it")
+    return Words(tuple(alarms), tuple(advice)) if alarms else None
+
+
+def judge_many(fit: Fit, x: Mapping[str, Array], y_n: Array) -> Words:
+    """Alarms and advice of a fit of any law to many points."""
+    law = fit.law
+    found: list[tuple[str, str]] = []
+    if not fit.converged:
+        found.append(("not converged: no start reached a finite optimum", "check units; give starts near the truth"))
+    elif fit.starts >= 20 and fit.starts_at_optimum < 0.02 * fit.starts:
+        share = f"{fit.starts_at_optimum} of {fit.starts}"
+        found.append((f"only {share} starts reached the optimum", "treat it as one of several optima; use more starts"))
+    if y_n.max() > IMPOSSIBLE_NATS and law.output == "L":
+        found.append((f"a loss of {y_n.max():g} cannot be nats a token", "give the mean loss in nats, not perplexity"))
+    rows = np.column_stack([*x.values(), y_n])
+    duplicates = len(rows) - len(np.unique(rows, axis=0))
+    if duplicates:
+        found.append((f"{duplicates} rows repeat others exactly", "drop copies: they narrow the intervals falsely"))
+    if fit.diagnostics.get("objective_name") == "huber-mean":
+        told = "averaged Huber: values of 1e-6 are below the absolute tolerances optimisers stop at"
+        found.append((told, "sum the Huber loss instead; published fits went wrong here (Besiroglu et al. 2024)"))
+    if fit.diagnostics["condition"] > ILL_CONDITIONED:
+        told = f"ill conditioned ({fit.diagnostics['condition']:.1e}): some parameters trade against each other"
+        found.append((told, "read what follows from the parameters (predictions, allocation), not each alone"))
+    found += _judge_bounds(fit)
+    if fit.holdout is not None and not fit.holdout.covered:
+        told = f"hold-out missed: predicted {fit.holdout.predicted:.4g}, was {fit.holdout.observed:.4g}"
+        found.append((told, "do not trust this law beyond its points"))
+    return Words(tuple(alarm for alarm, _ in found), tuple(dict.fromkeys(advice for _, advice in found)))
+
+
+def _judge_bounds(fit: Fit) -> list[tuple[str, str]]:
+    found = []
+    exponents = {parameter.name for parameter in fit.law.nonlinear}
+    for parameter in fit.law.parameters:
+        interval = fit.params[parameter.name]
+        if interval.value <= parameter.low + 1e-6 or interval.value >= parameter.high * (1 - 1e-6):
+            told = f"{parameter.name} on its bound ({interval.value:.3g})"
+            found.append((told, f"the points do not show {parameter.name}; widen them or drop the term"))
+        elif parameter.name in exponents and _flat(interval):
+            told = f"flat: every {parameter.name} from {interval.low:.2g} to {interval.high:.2g} fits alike"
+            found.append((told, f"{parameter.name} is not identified by these points"))
+    return found
+
+
+def _flat(interval: Interval) -> bool:
+    low, high = interval.low, interval.high
+    return low is not None and high is not None and low > 0 and high / low > FLAT_RATIO
 
 
 def judge(law: Law, size_n: Array, y_n: Array, core: Core, held: HoldOut | None, wanted_holdout: bool) -> Words:

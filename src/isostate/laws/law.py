@@ -8,8 +8,9 @@ stand bare here: N parameters, D tokens, C FLOPs, S state elements, T context, L
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -45,6 +46,8 @@ class Law:
     evaluate: Evaluate
     linear: tuple[str, ...] = ()
     output: str = "L"
+    derived: Mapping[str, Callable[[Mapping[str, Array]], Array]] = field(default_factory=dict)  # of the parameters
+    objective: str = "huber"  # the one its source used
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,9 +94,18 @@ class Law:
             jacobian[:, k] = partial * columns[k] if parameter.scale == "log" else partial
         return np.broadcast_to(value, shape), jacobian
 
-    def start_grid(self) -> Array:
-        """Every combination of the parameters' starts, in search coordinates, (starts, parameters)."""
-        return self.internal(np.array(list(itertools.product(*(p.starts for p in self.parameters))), dtype=float))
+    def start_grid(self, at_most: int = 4500) -> Array:
+        """Combinations of the parameters' starts, in search coordinates, (starts, parameters).
+
+        All of them up to `at_most`; beyond, that many spread evenly over the list by a stride coprime to its length.
+        """
+        sizes = [len(p.starts) for p in self.parameters]
+        total = math.prod(sizes)
+        stride = next(step for step in itertools.count(int(total * 0.618) | 1) if math.gcd(step, total) == 1)
+        chosen = np.arange(total) if total <= at_most else np.arange(at_most) * stride % total
+        index = np.unravel_index(chosen, sizes)
+        columns = [np.asarray(p.starts)[i] for p, i in zip(self.parameters, index, strict=True)]
+        return self.internal(np.stack(columns, axis=1).astype(float))
 
 
 def _points(x: Inputs) -> int:

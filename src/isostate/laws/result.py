@@ -26,13 +26,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class HoldOut:
-    """The fit on the smaller points predicts the largest, which it has not seen. `error` = predicted/observed - 1."""
+    """The fit on the smaller points predicts the largest, which it has not seen. `error` = predicted/observed - 1.
+
+    Where several are held out, x to high are of the largest; `mean_abs_error`, `mean_error` of all n.
+    """
 
     x: float
     observed: float
     predicted: float
     low: float
     high: float
+    n: int = 1
+    mean_abs_error: float | None = None
+    mean_error: float | None = None
 
     @property
     def error(self) -> float:

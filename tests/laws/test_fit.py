@@ -1,0 +1,102 @@
+"""Fitting in general: planted laws return, intervals follow, tables that cannot carry a law are refused in words."""
+
+import numpy as np
+import pytest
+
+from isostate.config import UserError
+from isostate.laws import LAWS, fit_law
+from tests.laws.planted import PLANTED
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_every_planted_law_comes_back_from_noise_free_data_to_1e_6(name):
+    law, case = LAWS[name], PLANTED[name]
+    observed = law.predict(case.values, case.inputs)
+    fit = fit_law(law, case.inputs, observed, bootstrap=0, holdout=None)
+    assert fit.values == pytest.approx(case.values, rel=1e-6)
+    assert fit.converged
+
+
+def noisy(name="chinchilla", sd=0.01, seed=0):
+    law, case = LAWS[name], PLANTED[name]
+    exact = law.predict(case.values, case.inputs)
+    return law, case, exact * np.exp(sd * np.random.default_rng(seed).normal(size=len(exact)))
+
+
+def test_a_fit_names_its_objective_and_carries_intervals_hold_out_and_shares():
+    law, case, observed = noisy()
+    fit = fit_law(law, case.inputs, observed, bootstrap=200)
+    assert "Huber" in fit.objective
+    assert 0 < fit.starts_at_optimum <= fit.starts
+    for interval in [*fit.params.values(), *fit.derived.values()]:
+        assert interval.low < interval.value < interval.high
+    assert fit.derived["a"].value == pytest.approx(fit.values["beta"] / (fit.values["alpha"] + fit.values["beta"]))
+    assert fit.holdout.n == 4
+    assert fit.holdout.mean_abs_error < 0.05
+    assert fit.holdout.low < fit.holdout.predicted < fit.holdout.high
+
+
+def test_the_same_seed_gives_the_same_numbers_whatever_the_threads():
+    law, case, observed = noisy()
+    one, two = (fit_law(law, case.inputs, observed, bootstrap=400, seed=3, threads=t).to_dict() for t in (1, 2))
+    assert one == two
+
+
+def test_weights_of_zero_drop_a_point():
+    law, case, observed = noisy()
+    spoiled, weights = observed.copy(), np.ones_like(observed)
+    spoiled[7], weights[7] = 9.0, 0.0
+    kept = np.arange(len(observed)) != 7
+    whole = fit_law(law, case.inputs, spoiled, weights=weights, bootstrap=0, holdout=None)
+    without = fit_law(law, {s: c[kept] for s, c in case.inputs.items()}, observed[kept], bootstrap=0, holdout=None)
+    assert whole.values == pytest.approx(without.values, rel=1e-5)
+
+
+def test_an_unknown_objective_names_the_nearest():
+    law, case, observed = noisy()
+    with pytest.raises(UserError, match='did you mean "huber"'):
+        fit_law(law, case.inputs, observed, objective="hubber")
+
+
+@pytest.mark.parametrize(
+    ("change", "alarm"),
+    [
+        (lambda x, y: ({**x, "N": np.full_like(y, 1e8)}, y), "N is 1e+08 in every run"),
+        (lambda x, y: ({s: c[:1] for s, c in x.items()}, y[:1]), "too few points"),
+        (lambda x, y: ({s: c[:5] for s, c in x.items()}, y[:5]), "too few points"),
+        (lambda x, y: ({s: np.repeat(c[:1], 36) for s, c in x.items()}, y), "too few points"),
+    ],
+)
+def test_a_table_that_cannot_carry_the_law_is_a_result_with_advice(change, alarm):
+    law, case, observed = noisy()
+    fit = fit_law(law, *change(dict(case.inputs), observed), bootstrap=0)
+    assert fit.params == {}
+    assert fit.advice
+    assert any(alarm in text for text in fit.alarms), fit.alarms
+
+
+def test_duplicated_points_perplexities_and_averaged_huber_raise_alarms():
+    law, case, observed = noisy()
+    twice = {s: np.tile(c, 2) for s, c in case.inputs.items()}
+    doubled = fit_law(law, twice, np.tile(observed, 2), bootstrap=0, holdout=None)
+    assert "36 rows repeat others exactly" in doubled.alarms
+    perplexity = fit_law(law, case.inputs, 100 * observed, bootstrap=0, holdout=None)
+    assert any("cannot be nats" in alarm for alarm in perplexity.alarms)
+    averaged = fit_law(law, case.inputs, observed, objective="huber-mean", bootstrap=0, holdout=None)
+    assert any("averaged Huber" in alarm for alarm in averaged.alarms)
+
+
+def test_the_hold_out_may_be_chosen_and_a_law_that_bends_misses_it():
+    law, case, observed = noisy(sd=0.001)
+    held = case.inputs["N"] > 5e9
+    bent = np.where(held, observed * 1.2, observed)
+    fit = fit_law(law, case.inputs, bent, bootstrap=200, holdout=held)
+    assert fit.holdout.n == held.sum()
+    assert any("hold-out missed" in alarm for alarm in fit.alarms)
+
+
+def test_nan_in_the_table_is_refused_in_one_line():
+    law, case, observed = noisy()
+    observed[3] = np.nan
+    with pytest.raises(UserError, match="'L', row 4"):
+        fit_law(law, case.inputs, observed)

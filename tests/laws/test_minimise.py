@@ -1,0 +1,77 @@
+"""The batched search: rows are independent, right against scipy, exact where the data are."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from isostate.laws import LAWS, OBJECTIVES
+from isostate.laws.minimise import Problem, bfgs, levenberg, minimise, newton
+from tests.laws.planted import PLANTED
+
+LAW, CASE = LAWS["chinchilla"], PLANTED["chinchilla"]
+
+
+def problem(objective, **changes):
+    exact = LAW.predict(CASE.values, CASE.inputs)
+    y = exact * np.exp(0.02 * np.random.default_rng(0).normal(size=len(exact)))
+    return Problem(LAW, OBJECTIVES[objective], CASE.inputs, y[None], np.ones((1, len(y))), **changes)
+
+
+STARTS = LAW.internal(np.array([[1.0, 100.0, 100.0, 0.5, 0.5], [2.0, 1000.0, 5000.0, 0.3, 0.4]]))
+
+
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "absolute"])
+def test_the_gradient_is_the_derivative_of_the_value(objective):
+    p, row = problem(objective), np.arange(1)
+    _, gradient = p.gradient(STARTS[:1], row)
+    for k in range(5):
+        step = np.zeros(5)
+        step[k] = 1e-6
+        up, down = (p.gradient(STARTS[:1] + sign * step, row)[0][0] for sign in (1, -1))
+        assert gradient[0, k] == pytest.approx((up - down) / 2e-6, rel=2e-3, abs=1e-4 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("objective", ["huber", "squares-log", "squares", "likelihood"])
+def test_no_optimum_is_worse_than_scipys_from_the_same_starts(objective):
+    p = problem(objective)
+    _, values = minimise(p, STARTS)
+
+    def function(theta):
+        value, gradient = p.gradient(theta[None], np.arange(1))
+        return value[0], gradient[0]
+
+    theirs = min(minimize(function, start, jac=True, method="BFGS").fun for start in STARTS)
+    assert values.min() <= theirs + 1e-9 * abs(theirs)
+
+
+def test_rows_do_not_see_one_another():
+    p = problem("huber")
+    together = minimise(p, np.concatenate([STARTS, LAW.start_grid()[:300]]), threads=2)
+    alone = minimise(p, STARTS)
+    np.testing.assert_array_equal(together[0][:2], alone[0])
+
+
+def test_a_row_with_its_own_targets_and_weights_gets_its_own_optimum():
+    base = problem("squares-log")
+    weights = np.ones((2, base.y_Bn.shape[1]))
+    weights[1, :10] = 0.0
+    both = Problem(LAW, base.objective, base.x, np.repeat(base.y_Bn, 2, 0), weights)
+    theta, _ = minimise(both, np.repeat(STARTS[1:], 2, 0))
+    np.testing.assert_allclose(theta[0], minimise(base, STARTS[1:])[0][0], atol=1e-7)
+    assert np.abs(theta[1] - theta[0]).max() > 1e-3
+
+
+def test_a_held_parameter_stays_where_a_profile_put_it():
+    free = np.array([[1.0, 1.0, 1.0, 0.0, 1.0]])
+    for objective in ("huber", "squares-log"):
+        theta, _ = minimise(problem(objective, free_BK=free), STARTS[1:])
+        assert theta[0, 3] == STARTS[1, 3]
+        assert theta[0, 4] != STARTS[1, 4]
+
+
+def test_newton_and_levenberg_never_end_above_where_they_began():
+    for method, objective in ((newton, "huber"), (levenberg, "squares"), (bfgs, "huber")):
+        p = problem(objective)
+        before, _ = p.gradient(STARTS, np.arange(2))
+        _, after = method(p, STARTS, steps=5)
+        assert np.all(after <= before)

@@ -1,0 +1,43 @@
+"""Bootstraps draw what they say they draw."""
+
+import numpy as np
+
+from isostate.laws import LAWS, Options
+from isostate.laws.objectives import OBJECTIVES
+from isostate.laws.resample import bootstrap, counts, targets
+from tests.laws.planted import PLANTED
+
+LAW, CASE = LAWS["params"], PLANTED["params"]
+THETA = LAW.internal(np.array([[CASE.values[name] for name in LAW.names]]))[0]
+OBSERVED = LAW.predict(CASE.values, CASE.inputs) * np.exp(0.01 * np.array([1, -1, 1, 0, -1, 1, -1, 0, 1]))
+
+
+def test_a_case_draw_has_as_many_runs_and_a_cluster_draw_keeps_clusters_whole():
+    rng = np.random.default_rng(0)
+    assert np.all(counts(rng, 9, Options(bootstrap=50)).sum(axis=1) == 9)
+    clusters = np.repeat([0, 1, 2], 3)
+    drawn = counts(rng, 9, Options(bootstrap=50, resampling="cluster", clusters=clusters))
+    assert np.all(drawn[:, 0] == drawn[:, 1])
+    assert np.all(drawn[:, ::3].sum(axis=1) == 3)
+
+
+def test_a_wild_draw_only_flips_each_points_own_residual():
+    made = targets(
+        np.random.default_rng(0), LAW, CASE.inputs, OBSERVED, THETA, OBJECTIVES["squares-log"],
+        Options(bootstrap=40, resampling="wild"),
+    )  # fmt: skip
+    exact = LAW.predict(CASE.values, CASE.inputs)
+    residual = np.abs(np.log(made) - np.log(exact))
+    np.testing.assert_allclose(residual, np.repeat(residual[:1], 40, 0), atol=1e-12)
+    # inflated by sqrt(n / (n - parameters)), since fitted residuals are too small
+    np.testing.assert_allclose(residual[0, 0], 0.01 * np.sqrt(9 / 6), rtol=1e-9)
+
+
+def test_every_scheme_spreads_about_the_truth_and_repeats_by_seed():
+    for scheme in ("case", "residual", "wild"):
+        options = Options(bootstrap=60, resampling=scheme, seed=4)
+        first, again = (
+            bootstrap(LAW, CASE.inputs, OBSERVED, THETA, OBJECTIVES["squares-log"], options) for _ in range(2)
+        )
+        np.testing.assert_array_equal(first, again)
+        assert first[:, 0].std() > 0
