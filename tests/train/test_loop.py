@@ -270,10 +270,9 @@ def test_events_tell_the_progress(whole, make_run, train):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixer", ["softmax", "power"])
-def test_killed_at_ten_random_instants_it_ends_with_the_same_bytes(make_run, train, cache, mixer):
+def test_killed_at_ten_random_instants_it_ends_with_the_same_bytes(make_run, train, cache):
     settings = {"steps": 800, "checkpoint_every": 7, "log_every": 3}
-    whole, run = make_run("whole", mixer, **settings), make_run("killed", mixer, **settings)
+    whole, run = make_run("whole", "power", **settings), make_run("killed", "power", **settings)
     began = time.monotonic()
     assert train(whole)[0] == "done"
     seconds = time.monotonic() - began

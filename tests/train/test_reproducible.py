@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -36,3 +39,17 @@ def test_equal_seeds_draw_equal_numbers():
             drawn.append(torch.rand(4))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_training_imports_no_compiler():
+    """It takes seconds, in every worker; several of torch's ordinary functions bring it along."""
+    code = (
+        "import sys, torch; from isostate.train import AdamW, reproducible\n"
+        "with reproducible(1, 0):\n"
+        "    weight = torch.nn.Parameter(torch.ones(3))\n"
+        "    optimizer = AdamW({'weight': weight}, {}, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1)\n"
+        "    weight.sum().backward(); optimizer.step(0.1)\n"
+        "assert weight[0] < 1\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
