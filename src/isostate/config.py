@@ -137,11 +137,16 @@ def _shown(given: Any) -> str:
 def _path_in(values: Any, problem: ErrorDetails) -> str:
     """The dotted path as the user wrote it: without the tags of unions, which pydantic puts between the keys."""
     path = []
-    for depth, part in enumerate(problem["loc"], 1):
+    parts = list(problem["loc"])
+    for depth, part in enumerate(parts, 1):
         keys = range(len(values)) if isinstance(values, (list, tuple)) else values
+        tag = values.get("kind") if isinstance(values, Mapping) else None
+        ends_at_table = isinstance(problem.get("input"), Mapping) and problem["type"] != "missing"
+        if part == tag and parts[depth - 2 : depth - 1] != [tag] and (depth < len(parts) or ends_at_table):
+            continue  # a window has a key "window" too: the first of the two is the tag
         if isinstance(keys, (Mapping, range)) and part in keys:
             values = values[part]
-        elif depth < len(problem["loc"]) or problem["type"] != "missing":
+        elif depth < len(parts) or problem["type"] != "missing":
             continue
         path.append(str(part))
     return ".".join(path)
@@ -151,16 +156,11 @@ def _fields_at(config: type[BaseModel], path: tuple[int | str, ...]) -> set[str]
     """Known keys of the table that `path` leads to; walks nested configs, lists of them and unions of them."""
     models: list[type[BaseModel]] = [config]
     for part in path:
-        inner: list[type[BaseModel]] = []
-        for model in models:
-            if isinstance(part, int):
-                inner.append(model)
-            elif part in model.model_fields:
-                inner.extend(_models_in(model.model_fields[part].annotation))
-            else:  # the tag of a union: pydantic puts it in the path
-                inner.append(model)
-        tagged = [m for m in inner if m.model_fields.get("kind") and m.model_fields["kind"].default == part]
-        models = tagged or inner
+        tagged = [m for m in models if m.model_fields.get("kind") and m.model_fields["kind"].default == part]
+        if tagged and len(models) > 1:  # the tag of a union: pydantic puts it in the path
+            models = tagged
+        elif fields := [model.model_fields[part] for model in models if part in model.model_fields]:
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
     return {name for model in models for name in model.model_fields}
 
 

@@ -27,6 +27,8 @@ def match_state(model: ModelConfig, wanted_elements: int, context: int) -> State
 
     Raises UserError where the family has no knob or none of its settings comes near.
     """
+    if wanted_elements < 1:
+        raise UserError(f"state_size = {wanted_elements}: must be at least 1, elements of the whole model's state")
     family, knob = model.mixer.family, model.mixer.knob
     if knob is None:
         raise UserError(f"state_size = {wanted_elements}: {family} has no knob for its state; set data.context instead")
