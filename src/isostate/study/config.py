@@ -1,0 +1,200 @@
+"""What a study file may say. Each table is the config of the component it speaks of, with coordinates where it varies.
+
+Defaults stand with those components: a key left out here is left out there.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from isostate.config import Config, nearest
+from isostate.data import DataConfig
+from isostate.mixers import MIXERS
+from isostate.study.file import NAME_PATTERN
+from isostate.train import EvalConfig, TrainConfig
+
+LR_GRID = (1e-3, 2e-3, 4e-3, 8e-3)  # lr = "tune": a factor of 2 apart, around the 3e-3 of DESIGN's study file
+
+
+class StudyDataConfig(DataConfig):
+    """[data]; `context` may be a list: a coordinate."""
+
+    context: list[int] = Field(min_length=1)  # type: ignore[assignment]
+
+    @field_validator("context", mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, context: Any) -> Any:
+        return context if isinstance(context, list) else [context]
+
+    @field_validator("context")
+    @classmethod
+    def _each_once(cls, contexts: list[int]) -> list[int]:
+        return _distinct("context", contexts, least=1)
+
+    def at(self, context: int) -> DataConfig:
+        return DataConfig.model_validate({**self.to_dict(), "context": context})
+
+
+class StudyTrainConfig(TrainConfig):
+    """[train]; `lr = "tune"` tries `lr_grid` (which is empty otherwise) and stands at the grid's first until then."""
+
+    lr_grid: list[float] = Field([])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tune(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        lr, grid = values.get("lr"), values.get("lr_grid")
+        if lr == "tune":
+            grid = list(LR_GRID) if grid is None else grid
+            if not isinstance(grid, list) or not all(isinstance(rate, (int, float)) for rate in grid) or not grid:
+                raise ValueError(f"lr_grid = {grid!r}: must be a list of learning rates, such as {list(LR_GRID)}")
+            return {**values, "lr": grid[0], "lr_grid": grid}
+        if isinstance(lr, str):
+            raise ValueError(f'lr = "{lr}": must be a number, such as 3e-3, or "tune"{nearest(lr, ["tune"])}')
+        if grid is not None:
+            raise ValueError(f'lr_grid is tried when lr = "tune"; lr is {lr}: leave out one of them')
+        return values
+
+    @model_validator(mode="after")
+    def _every_rate_is_possible(self) -> Self:
+        _distinct("lr_grid", self.lr_grid, least=0)
+        for rate in self.lr_grid:
+            self.at(rate)
+        return self
+
+    @property
+    def tuned(self) -> bool:
+        return bool(self.lr_grid)
+
+    def at(self, lr: float) -> TrainConfig:
+        return TrainConfig.model_validate({**self.model_dump(exclude={"lr_grid"}), "lr": lr})
+
+
+class StudyModelConfig(Config):
+    """[model]: what all cells share. `positions`, `qk_norm` and `n_heads` hold for a sweep that does not say its own.
+
+    `match_params`: every cell's MLP is as wide as gives it the parameters of a softmax model with `d_ff`.
+    """
+
+    n_layers: int | None = None
+    d_model: int | None = None
+    d_ff: int | None = None
+    n_heads: int | None = None
+    positions: str | None = None
+    qk_norm: str | None = None
+    conv_taps: int | None = None
+    mlp: str | None = None
+    norm: str | None = None
+    embeddings: str | None = None
+    match_params: bool = False
+
+
+class SizeConfig(Config):
+    """[[size]]: a model size; what it leaves out is [model]'s."""
+
+    name: str = ""
+    n_layers: int
+    d_model: int
+    d_ff: int | None = None
+    n_heads: int | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or f"{self.n_layers}x{self.d_model}"
+
+
+class FitConfig(Config):
+    """[[fit]]: a law by its name in LAWS; the caller checks it (laws and study do not know each other)."""
+
+    law: str
+
+
+class StudyConfig(Config):
+    """A question and the runs that answer it: sizes x contexts x sweeps x seeds."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    question: str = ""
+    seeds: list[int] = Field([0], min_length=1)
+    data: StudyDataConfig
+    model: StudyModelConfig
+    size: list[SizeConfig] = Field([])
+    train: StudyTrainConfig
+    eval: EvalConfig
+    sweep: list[dict[str, Any]] = Field(min_length=1)
+    fit: list[FitConfig] = Field([])
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: list[int]) -> list[int]:
+        return _distinct("seeds", seeds, least=0)
+
+    @model_validator(mode="after")
+    def _sizes_are_given_once(self) -> Self:
+        model = self.model
+        if self.size:
+            if model.n_layers is not None or model.d_model is not None:
+                raise ValueError("n_layers and d_model stand in [model] and in [[size]]; leave them out of [model]")
+            _distinct("size names", [size.label for size in self.size], least="")
+        elif model.n_layers is None or model.d_model is None:
+            missing = "n_layers" if model.n_layers is None else "d_model"
+            raise ValueError(f"missing key 'model.{missing}'; add it, or give [[size]] tables")
+        return self
+
+    @model_validator(mode="after")
+    def _sweeps_name_mixers_and_their_keys(self) -> Self:
+        for number, table in enumerate(self.sweep, 1):
+            kind = table.get("mixer")
+            where = f"sweep {number}"
+            if not isinstance(kind, str) or kind not in MIXERS:
+                given = "missing key 'mixer'" if kind is None else f"mixer = {kind!r}: no such mixer"
+                raise ValueError(f"{where}: {given}{nearest(str(kind), MIXERS)}; known: {', '.join(MIXERS)}")
+            _check_sweep(f'{where} ("{kind}")', table, MIXERS[kind].config.knob)
+        return self
+
+    @property
+    def sizes(self) -> list[SizeConfig]:
+        if self.size:
+            return self.size
+        assert self.model.n_layers is not None
+        assert self.model.d_model is not None
+        return [SizeConfig(n_layers=self.model.n_layers, d_model=self.model.d_model)]
+
+
+def combinations(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """The product of a sweep's lists, the last key changing fastest."""
+    lists = [value if isinstance(value, list) else [value] for value in table.values()]
+    return [dict(zip(table, values, strict=True)) for values in product(*lists)]
+
+
+def _check_sweep(where: str, table: dict[str, Any], knob: str | None) -> None:
+    known = sorted({"mixer", "state_size", *MIXERS[table["mixer"]].config.model_fields} - {"kind", "d_model"})
+    for key, value in table.items():
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key!r}{nearest(key, known)}; known keys here: {', '.join(known)}")
+        if value == []:
+            raise ValueError(f"{where}: {key} = []: give at least one value, or leave it out")
+    if "state_size" not in table:
+        return
+    sizes = table["state_size"] if isinstance(table["state_size"], list) else [table["state_size"]]
+    for size in sizes:
+        if type(size) is not int or size < 1:
+            raise ValueError(f"{where}: state_size = {size!r}: must be a whole number of elements, at least 1")
+    if knob is None:
+        advice = "its state is the context's: leave state_size out, and make data.context a list"
+        raise ValueError(f"{where}: state_size = {table['state_size']}: no key of its own sets its state; {advice}")
+    if knob in table:
+        raise ValueError(f"{where}: state_size is solved by {knob}, which is given too; leave out one of them")
+
+
+def _distinct(name: str, values: list[Any], least: Any) -> list[Any]:
+    for value in values:
+        if value < least:
+            raise ValueError(f"{name} = {value}: must be at least {least}")
+        if values.count(value) > 1:
+            raise ValueError(f"{name} = {values}: {value!r} stands there twice; name each once")
+    return values

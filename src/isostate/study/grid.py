@@ -1,0 +1,140 @@
+"""From a study to its cells: every size, context, mixer setting and seed as a RunConfig.
+
+A wanted state size is solved by the mixer's own knob, then the MLP's width by the wanted parameters. Both are
+properties of a config: the whole grid is known, and refused where it cannot be, before anything runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
+
+from isostate.config import UserError
+from isostate.data.tokenizers import check_tokenizer
+from isostate.mixers import MIXERS
+from isostate.model import ModelConfig, match_params, match_state
+from isostate.study.config import SizeConfig, StudyConfig, combinations
+from isostate.train import RunConfig, TrainConfig
+
+Role = Literal["sweep", "tune"]
+
+
+class OutOfReachError(UserError):
+    """A state that a family does not come near at one size and context."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study. `wanted_state` in elements, where a state was asked for; `size` is a size's label."""
+
+    config: RunConfig
+    size: str
+    wanted_state: int | None = None
+    role: Role = "sweep"
+
+    @property
+    def run_id(self) -> str:
+        return self.config.digest()
+
+    @property
+    def family(self) -> str:
+        return self.config.model.mixer.family
+
+    @property
+    def state(self) -> int:
+        """Elements a sequence carries at the training context."""
+        return self.config.model.state_size(self.config.data.context).elements
+
+    def at(self, lr: float, seed: int | None = None, role: Role = "sweep") -> Cell:
+        """The same cell at another learning rate (and seed)."""
+        train = TrainConfig.model_validate({**self.config.train.to_dict(), "lr": lr})
+        seed = self.config.seed if seed is None else seed
+        return replace(self, config=self.config.model_copy(update={"train": train, "seed": seed}), role=role)
+
+
+def expand(study: StudyConfig, where: str, fingerprint: str = "") -> tuple[list[Cell], list[str]]:
+    """All cells, and notices: of cells that turned out to be one and the same run, and of states that are out of reach
+    at some sizes or contexts. Raises UserError, naming the sweep; also for a state that is out of reach at all of them.
+
+    `fingerprint` is the data's; without it (a first check, before the corpus is read) run ids are not the runs'.
+    """
+    cells: dict[str, Cell] = {}
+    notices: list[str] = []
+    for number, table in enumerate(study.sweep, 1):
+        for setting in combinations(table):
+            place = f'{where}: sweep {number} ("{table["mixer"]}")'
+            found, out_of_reach = _at_every_place(study, setting, place, fingerprint)
+            notices += out_of_reach
+            for cell in found:
+                twin = cells.setdefault(cell.run_id, cell)
+                if twin is not cell and cell.config.seed == study.seeds[0]:
+                    notices.append(_merged(setting, cell, number))
+    return list(cells.values()), notices
+
+
+def _at_every_place(
+    study: StudyConfig, setting: dict[str, Any], where: str, fingerprint: str
+) -> tuple[list[Cell], list[str]]:
+    """One setting at every size and context, with every seed; what is out of reach where."""
+    cells, out_of_reach = [], []
+    for size, context in product(study.sizes, study.data.context):
+        try:
+            model = build(study, size, context, setting, where)
+        except OutOfReachError as error:
+            out_of_reach.append(f"left out at size {size.label}, context {context}: {error}")
+            continue
+        data = study.data.at(context).model_copy(update={"fingerprint": fingerprint})
+        values = {"model": model, "data": data, "train": study.train.at(study.train.lr), "eval": study.eval}
+        for seed in study.seeds:
+            config = RunConfig.parse({**values, "seed": seed}, where)
+            cells.append(Cell(config, size.label, setting.get("state_size")))
+    if not cells:
+        raise UserError(out_of_reach[0].partition(": ")[2])
+    return cells, out_of_reach
+
+
+def build(study: StudyConfig, size: SizeConfig, context: int, setting: dict[str, Any], where: str) -> ModelConfig:
+    """The model of one setting, its state and parameters matched where the study asks."""
+    mixer: dict[str, Any] = {
+        "kind": setting["mixer"],
+        **{k: v for k, v in setting.items() if k not in ("mixer", "state_size")},
+    }
+    wanted = setting.get("state_size")
+    if wanted is not None:
+        mixer = _start_of_search(setting["mixer"]) | mixer
+    model = _model(study, size, mixer, where)
+    if wanted is not None:
+        try:
+            model = match_state(model, wanted, context).model
+        except UserError as error:
+            raise OutOfReachError(f"{where}: {error}") from None
+    if study.model.match_params:
+        reference = _model(study, size, {"kind": "softmax"}, f"{where}: match_params, its softmax reference")
+        try:
+            model = match_params(model, reference.param_count().non_embedding)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+    return model
+
+
+def _start_of_search(kind: str) -> dict[str, int]:
+    """A value of the knob that is possible at every width; the search replaces it."""
+    knob = MIXERS[kind].config.knob
+    assert knob is not None, "StudyConfig refuses state_size without a knob"
+    return {"n_heads": 1} if knob == "head_dim" else {knob: 1}
+
+
+def _model(study: StudyConfig, size: SizeConfig, mixer: dict[str, Any], where: str) -> ModelConfig:
+    given = study.model.model_dump(exclude_none=True, exclude={"match_params", "n_layers", "d_model"})
+    given |= size.model_dump(exclude_none=True, exclude={"name"})
+    shared = {key: given.pop(key) for key in ("positions", "qk_norm", "n_heads") if key in given}
+    if "head_dim" in mixer and "n_heads" not in mixer:
+        shared.pop("n_heads", None)  # the sweep sets the heads through their size
+    vocab_size = check_tokenizer(study.data.tokenizer)
+    return ModelConfig.parse({**given, "vocab_size": vocab_size, "mixer": shared | mixer}, where)
+
+
+def _merged(setting: dict[str, Any], cell: Cell, number: int) -> str:
+    asked = ", ".join(f"{key} = {value}" for key, value in setting.items() if key != "mixer")
+    return f"sweep {number}: {asked or setting['mixer']} is {cell.family} of {cell.state:,} elements once more: one run"

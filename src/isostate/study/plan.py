@@ -1,0 +1,122 @@
+"""A study's plan: its runs, and what they will cost, before any of them trains.
+
+Predicted seconds of a run: its updates, and its evaluations at a third of an update's time a token (forward only;
+FORMULAS section 2: backward costs twice forward).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isostate.config import UserError, nearest
+from isostate.data import DataConfig, check_context, prepare
+from isostate.model import knob_of
+from isostate.records import RunDirectory
+from isostate.study.calibrate import StepTime, shape_of, step_times
+from isostate.study.config import StudyConfig
+from isostate.study.file import StudyFile
+from isostate.study.grid import Cell, expand
+from isostate.study.tune import choose_rates, settle, tuning_cells
+from isostate.train import RunConfig, facts_of
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`tuning` comes before `cells`, whose rates (and run ids) are final once `settled`; `times` by shape."""
+
+    data: DataConfig
+    tuning: list[Cell]
+    cells: list[Cell]
+    rates: dict[str, float]
+    settled: bool
+    times: dict[str, StepTime]
+    notices: list[str]
+
+    @property
+    def known(self) -> list[Cell]:
+        """Runs whose ids are final, each once: a tuning run that is also a cell counts as a cell."""
+        every = [*self.tuning, *(self.cells if self.settled else [])]
+        return list({cell.run_id: cell for cell in every}.values())
+
+    def rows(self) -> list[Row]:
+        """A row a run, tuning first; of a cell whose rate is not known yet "run_id" and "lr" are None."""
+        waiting = [] if self.settled else self.cells
+        rows = [self.row(cell) for cell in self.known]
+        return rows + [{**self.row(cell), "run_id": None, "lr": None} for cell in waiting]
+
+    def row(self, cell: Cell) -> Row:
+        time, wanted = self.times[shape_of(cell.config)], cell.wanted_state
+        return {
+            **facts_of(cell.config),
+            "role": cell.role,
+            "size": cell.size,
+            "knob": knob_of(cell.config.model.mixer),
+            "d_ff": cell.config.model.d_ff,
+            "wanted_state": wanted,
+            "state_error": None if wanted is None else cell.state / wanted - 1,
+            "peak_bytes": 16 * cell.config.model.param_count().total,
+            "step_s": time.step_s,
+            "step_measured": time.measured,
+            "predicted_s": predicted_s(cell.config, time.step_s),
+        }
+
+
+def check_study(file: StudyFile, laws: Sequence[str]) -> StudyConfig:
+    """The study, if it is sound as far as its file tells: keys, laws (of `laws`), every cell. Reads no text."""
+    where = str(file.path)
+    study = StudyConfig.parse(file.values, where)
+    for fit in study.fit:
+        if fit.law not in laws:
+            known = f"known: {', '.join(laws)}{nearest(fit.law, laws)}"
+            raise UserError(f'{where}: [[fit]] law = "{fit.law}": no such law of a study; {known}')
+    for cell in expand(study, where)[0]:
+        for rate in study.train.lr_grid:
+            cell.at(rate)
+    return study
+
+
+def prepare_data(
+    study: StudyConfig, cache: Path, progress: Callable[[str, float], None] = lambda stage, share: None
+) -> DataConfig:
+    """Prepares the text, and sees that it is long enough for every context. Returns the data, its fingerprint known."""
+    longest = study.data.at(max(study.data.context))
+    shards = prepare(longest, cache, progress)
+    check_context(shards, "heldout", max(study.eval.contexts), study.data.documents)
+    return longest.model_copy(update={"fingerprint": shards.fingerprint})
+
+
+def make_plan(study: StudyConfig, data: DataConfig, study_dir: Path, cache: Path, where: str) -> Plan:
+    """Measures what is not in the cache yet; reads the results of tuning runs in `study_dir`; trains nothing."""
+    cells, notices = expand(study, where, data.fingerprint)
+    times = step_times(cells, cache)
+    if not study.train.tuned:
+        return Plan(data, [], cells, {}, True, times, notices)
+    tuning = tuning_cells(cells, study.train.lr_grid, study.seeds[0])
+    results = {cell.run_id: RunDirectory(study_dir / cell.run_id).result() for cell in tuning}
+    known = {run_id: result for run_id, result in results.items() if result is not None}
+    if len(known) < len(results):
+        return Plan(data, tuning, cells, {}, False, times, notices)
+    rates, edges = choose_rates(tuning, known)
+    return Plan(data, tuning, settle(cells, rates), rates, True, times, notices + edges)
+
+
+def predicted_s(config: RunConfig, step_s: float) -> float:
+    """Seconds of a whole run at `step_s` an update."""
+    train, evaluation = config.train, config.eval
+    between = (train.steps - 1) // evaluation.every
+    per_context = between * evaluation.n_tokens + evaluation.final_tokens
+    eval_tokens = len(evaluation.contexts) * per_context
+    return step_s * (train.steps + eval_tokens / train.batch_tokens / 3)
+
+
+def makespan(seconds: Sequence[float], jobs: int) -> float:
+    """Seconds until all runs are done by `jobs` workers that take the longest first."""
+    busy = [0.0] * jobs
+    for duration in sorted(seconds, reverse=True):
+        busy[busy.index(min(busy))] += duration
+    return max(busy)

@@ -1,0 +1,124 @@
+"""`run`: from a checked study to results in its folder, under the study's lock; doing only what is missing.
+
+A study with lr = "tune" has two stages: the tuning runs, then, their rates chosen, the rest.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isostate.data import DataConfig
+from isostate.records import RunDirectory, durable, run_directories
+from isostate.study.config import StudyConfig
+from isostate.study.execute import Emit, Orders, Outcome, execute
+from isostate.study.file import StudyFile
+from isostate.study.plan import Plan, Row, make_plan
+from isostate.study.pool import Worker
+from isostate.study.remember import write_plan
+
+
+@dataclass(frozen=True)
+class Session:
+    """One `run`. `cache` holds the prepared data (data/) and measured steps; `jobs` workers train."""
+
+    file: StudyFile
+    study: StudyConfig
+    data: DataConfig
+    study_dir: Path
+    cache: Path
+    jobs: int
+    retry_diverged: bool
+    emit: Emit
+    should_stop: Callable[[], bool]
+
+
+def carry_out(session: Session) -> Outcome:
+    """Plans, tunes, trains; under the study's lock. Emits "plan" (rows, missing ids, jobs) before each stage,
+    then what workers say.
+
+    The outcome counts runs trained now; those that had their results already are not in it.
+    """
+    outcome = Outcome()
+    retried: set[str] = set()
+    while True:
+        plan = _planned(session)
+        rows = [plan.row(cell) for cell in plan.known]
+        if session.retry_diverged:
+            retried |= _clear_diverged(session, rows, retried)
+        missing = [row for row in rows if _result(session, row) is None]
+        session.emit(
+            {
+                "event": "plan",
+                "runs": plan.rows(),
+                "missing": [row["run_id"] for row in missing],
+                "jobs": session.jobs,
+                "rates": plan.rates,
+            }
+        )
+        if missing:
+            _merge(outcome, _train(session, plan, missing))
+        unfinished = [row for row in rows if _result(session, row) is None]
+        if plan.settled or unfinished or outcome.problem or outcome.stopped:
+            return outcome
+
+
+def _planned(session: Session) -> Plan:
+    """The plan as far as it is known now, remembered in the study's folder."""
+    steps = session.cache / "steps.json"
+    plan = make_plan(session.study, session.data, session.study_dir, steps, str(session.file.path))
+    notices = plan.notices + _strangers(session.study_dir, plan)
+    remembered = {"settled": plan.settled, "rates": plan.rates, "notices": notices, "runs": plan.rows()}
+    write_plan(session.study_dir, session.file, session.data, remembered)
+    for notice in notices:
+        session.emit({"event": "notice", "message": notice})
+    return plan
+
+
+def _train(session: Session, plan: Plan, missing: list[Row]) -> Outcome:
+    configs = {cell.run_id: cell.config for cell in plan.known}
+    for row in missing:
+        run_id = row["run_id"]
+        RunDirectory(session.study_dir / run_id).create(configs[run_id].to_dict())
+    queue = sorted(
+        (row["run_id"] for row in missing), key={r["run_id"]: -r["predicted_s"] for r in missing}.__getitem__
+    )
+    threads = session.study.train.threads
+    orders = Orders(session.study_dir, session.cache / "data", queue, session.jobs)
+    return execute(orders, lambda number: Worker(number, threads), session.emit, session.should_stop)
+
+
+def _clear_diverged(session: Session, rows: list[Row], already: set[str]) -> set[str]:
+    """Removes the records of diverged runs, once, so that they train again from the beginning."""
+    cleared = set()
+    for row in rows:
+        run_id, result = row["run_id"], _result(session, row)
+        if run_id not in already and result is not None and result["status"] == "diverged" and row["role"] == "sweep":
+            folder = session.study_dir / run_id
+            shutil.rmtree(folder.rename(durable.temporary_name(folder)))
+            cleared.add(run_id)
+    return cleared
+
+
+def _strangers(study_dir: Path, plan: Plan) -> list[str]:
+    """Runs in the folder that this plan does not name: of an earlier version of the file, say."""
+    known = {cell.run_id for cell in [*plan.tuning, *plan.cells]}
+    strangers = [run.run_id for run in run_directories(study_dir) if run.run_id not in known]
+    if not strangers or not plan.settled:
+        return []
+    advice = "they stay in its report until you move their folders away"
+    return [f"{study_dir} holds {len(strangers)} runs that the study file no longer asks for: {advice}"]
+
+
+def _result(session: Session, row: Row) -> dict[str, Any] | None:
+    return RunDirectory(session.study_dir / row["run_id"]).result()
+
+
+def _merge(outcome: Outcome, stage: Outcome) -> None:
+    outcome.statuses |= stage.statuses
+    outcome.deaths |= stage.deaths
+    outcome.problem = stage.problem
+    outcome.stopped = stage.stopped

@@ -1,0 +1,73 @@
+"""isostate.study.session: real workers, tiny models."""
+
+from __future__ import annotations
+
+import pytest
+
+from isostate.records import RunDirectory, table
+from isostate.study.plan import prepare_data
+from isostate.study.remember import finished, plan_of
+from isostate.study.session import Session, carry_out
+from tests.study import tiny
+
+
+@pytest.fixture
+def go(tmp_path):
+    """go(**tables of the study) -> (outcome, events), in one folder."""
+    text = tiny.corpus(tmp_path / "text")
+
+    def run(retry_diverged: bool = False, **tables):
+        study, file = tiny.study(text, **tables), tiny.file(text, **tables)
+        cache = tmp_path / "cache"
+        data = prepare_data(study, cache / "data")
+        run.study_dir.mkdir(exist_ok=True)
+        events: list[dict] = []
+        session = Session(
+            file, study, data, run.study_dir, cache, 1, retry_diverged, events.append, should_stop=lambda: False
+        )
+        outcome = carry_out(session)
+        run.finished = finished(run.study_dir, plan_of(run.study_dir, file))
+        return outcome, events
+
+    run.study_dir = tmp_path / "tiny"
+    return run
+
+
+def trained(events) -> list[str]:
+    return [event["run_id"] for event in events if event["event"] == "start"]
+
+
+def test_tuning_comes_first_and_its_winners_are_not_trained_again(go):
+    outcome, events = go(train={"lr": "tune", "lr_grid": [0.001, 0.01]})
+    assert set(outcome.statuses.values()) == {"done"}
+    first, second = [event for event in events if event["event"] == "plan"]
+    assert [len(first["missing"]), len(second["missing"])] == [4, 1]
+    assert len(trained(events)) == len(set(trained(events))) == 5
+    assert second["rates"].keys() == {"window", "power-2"}
+    assert go.finished
+
+
+def test_a_new_state_size_trains_its_own_cells_alone_and_what_is_no_longer_asked_for_is_said_to_stay(go):
+    go(sweep=[{"mixer": "window", "state_size": [128]}])
+    assert go.finished
+    _, events = go(sweep=[{"mixer": "window", "state_size": [128, 256]}])
+    assert len(trained(events)) == 1
+    assert len(table(go.study_dir)) == 2
+    _, events = go(sweep=[{"mixer": "window", "state_size": [256]}])
+    assert trained(events) == []
+    (notice,) = [event["message"] for event in events if event["event"] == "notice"]
+    assert "holds 1 runs that the study file no longer asks for" in notice
+
+
+def test_a_diverged_run_is_a_result_and_trained_again_only_when_asked_for(go):
+    tables = {"sweep": [{"mixer": "window", "window": 4}], "model": {"norm": "rms"}}
+    go(**tables)
+    (row,) = table(go.study_dir)
+    (go.study_dir / row["run_id"] / "result.json").unlink()
+    RunDirectory(go.study_dir / row["run_id"]).write_result({"run_id": row["run_id"], "status": "diverged"})
+    _, events = go(**tables)
+    assert trained(events) == []
+    outcome, events = go(retry_diverged=True, **tables)
+    assert trained(events) == [row["run_id"]]
+    assert outcome.statuses == {row["run_id"]: "done"}
+    assert [entry["event"] for entry in RunDirectory(go.study_dir / row["run_id"]).events()] == ["started", "done"]

@@ -1,0 +1,75 @@
+"""isostate.study.tune."""
+
+from __future__ import annotations
+
+import pytest
+
+from isostate.config import UserError
+from isostate.study.grid import expand
+from isostate.study.tune import choose_rates, settle, tuning_cells
+from tests.study import tiny
+
+GRID = [0.001, 0.01, 0.1]
+
+
+@pytest.fixture
+def cells():
+    sweep = [{"mixer": "window", "window": [2, 4, 8, 16]}, {"mixer": "power", "head_dim": [2, 4, 8]}]
+    sizes = [{"n_layers": 2, "d_model": 32}, {"n_layers": 1, "d_model": 16}]
+    tables = {"size": sizes, "model": {"n_layers": None, "d_model": None}, "data": {"context": [32, 16]}}
+    return expand(tiny.study(sweep=sweep, seeds=[3, 4], **tables), "")[0]
+
+
+def result(loss: float | None, status: str = "done"):
+    final = {"16": {"loss_nats": 9.0}, "128": {"loss_nats": loss}} if status == "done" else {}
+    return {"status": status, "final": final}
+
+
+def results_of(tuning, losses):
+    """`losses`: for each family a loss a rate."""
+    found = {cell.run_id: losses[cell.family][GRID.index(cell.config.train.lr)] for cell in tuning}
+    return {run_id: result(loss) if loss != "diverged" else result(None, loss) for run_id, loss in found.items()}
+
+
+def test_a_family_is_tuned_on_its_smallest_model_and_middle_state(cells):
+    tuning = tuning_cells(cells, GRID, seed=3)
+    assert [cell.config.train.lr for cell in tuning] == GRID * 2
+    assert {(cell.size, cell.config.data.context, cell.config.seed, cell.role) for cell in tuning} == {
+        ("1x16", 16, 3, "tune")
+    }
+    knobs = [cell.config.model.mixer.knob_value for cell in tuning]
+    assert knobs == [4, 4, 4, 4, 4, 4]  # window 2 4 8 16: the lower middle; head_dim 2 4 8: the middle
+
+
+def test_the_lowest_loss_at_the_longest_context_wins(cells):
+    tuning = tuning_cells(cells, GRID, 3)
+    rates, notices = choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5], "power-2": [5, 4, 6]}))
+    assert rates == {"window": 0.01, "power-2": 0.01}
+    assert notices == []
+
+
+def test_a_rate_at_the_edge_of_the_grid_is_said_to_be(cells):
+    tuning = tuning_cells(cells, GRID, 3)
+    losses = {"window": [3.0, 2.0, 1.5], "power-2": [1.0, "diverged", None]}
+    rates, notices = choose_rates(tuning, results_of(tuning, losses))
+    assert rates == {"window": 0.1, "power-2": 0.001}
+    assert ["highest" in notices[0], "lowest" in notices[1]] == [True, True]
+
+
+def test_a_family_that_diverges_everywhere_is_refused(cells):
+    tuning = tuning_cells(cells, GRID, 3)
+    losses = {"window": ["diverged"] * 3, "power-2": [1.0, 1.0, 1.0]}
+    with pytest.raises(UserError, match=r"window diverged at every rate tried .*add lower ones"):
+        choose_rates(tuning, results_of(tuning, losses))
+
+
+def test_the_chosen_rate_holds_at_every_size_state_and_seed(cells):
+    settled = settle(cells, {"window": 0.1, "power-2": 0.01})
+    assert len(settled) == len(cells)
+    assert {(cell.family, cell.config.train.lr) for cell in settled} == {("window", 0.1), ("power-2", 0.01)}
+
+
+def test_the_winner_is_a_cell_of_the_study_and_not_trained_again(cells):
+    tuning = tuning_cells(cells, GRID, 3)
+    settled = settle(cells, {"window": 0.1, "power-2": 0.01})
+    assert len({cell.run_id for cell in tuning} & {cell.run_id for cell in settled}) == 2
