@@ -1,0 +1,73 @@
+"""Allocations: closed forms where they exist, limits, inference, alarms."""
+
+import numpy as np
+import pytest
+
+from isostate.config import UserError
+from isostate.laws import LAWS, fit_law
+from isostate.laws.allocate import allocate, frontier, memory_bytes, training_flops
+from isostate.laws.approaches import optimum
+from tests.laws.planted import PLANTED
+
+
+def fitted(name, bootstrap=0, sd=0.0):
+    law, case = LAWS[name], PLANTED[name]
+    y = law.predict(case.values, case.inputs)
+    y = y * np.exp(sd * np.random.default_rng(0).normal(size=len(y)))
+    return fit_law(law, case.inputs, y, bootstrap=bootstrap, holdout=None)
+
+
+def test_the_compute_allocation_is_the_closed_form():
+    fit = fitted("chinchilla")
+    got = allocate(fit, 1e22)
+    N, D = optimum(fit.values, 1e22)
+    assert got.amounts["N"].value == pytest.approx(float(N), rel=1e-5)
+    assert got.amounts["D"].value == pytest.approx(float(D), rel=1e-5)
+    assert not got.alarms
+
+
+def test_paying_for_inference_obeys_its_condition_and_shrinks_the_model():
+    fit, served = fitted("chinchilla"), 2e12
+    got = allocate(fit, 1e22, cost=training_flops(served))
+    N, D = (got.amounts[symbol].value for symbol in "ND")
+    p = fit.values
+    ratio = p["alpha"] * p["A"] * N ** -p["alpha"] / (p["beta"] * p["B"] * D ** -p["beta"])
+    assert ratio == pytest.approx(1 + served / (3 * D), rel=1e-3)
+    plain = allocate(fit, 1e22)
+    assert plain.amounts["N"].value > N
+
+
+def test_state_and_parameters_share_a_memory():
+    fit = fitted("state-params")
+    got = allocate(fit, 1e9, cost=memory_bytes(2.0, 2.0, 64), pair=("N", "S"))
+    N, S = got.amounts["N"].value, got.amounts["S"].value
+    spent = 2 * N + 2 * 64 * S
+    assert spent == pytest.approx(1e9, rel=1e-6)
+    p = fit.values
+    by_byte = p["alpha"] * p["A"] * N ** (-p["alpha"] - 1) / 2, p["beta"] * p["B"] * S ** (-p["beta"] - 1) / 128
+    assert by_byte[0] == pytest.approx(by_byte[1], rel=1e-3)
+
+
+def test_intervals_come_from_the_draws_and_a_frontier_grows():
+    fit = fitted("chinchilla", bootstrap=200, sd=0.005)
+    steps = frontier(fit, [1e20, 1e21, 1e22])
+    for step in steps:
+        assert step.amounts["N"].low < step.amounts["N"].value < step.amounts["N"].high
+        assert step.loss.low < step.loss.value < step.loss.high
+    assert steps[0].loss.value > steps[1].loss.value > steps[2].loss.value
+
+
+def test_limits_bind_and_extrapolation_alarms():
+    fit = fitted("chinchilla")
+    limited = allocate(fit, 1e22, limits={"N": (1e6, 1e9)})
+    assert limited.amounts["N"].value == pytest.approx(1e9, rel=1e-3)
+    assert any("on its limit" in alarm for alarm in limited.alarms)
+    far = allocate(fit, 1e26)
+    assert any("extrapolating: N" in alarm for alarm in far.alarms)
+
+
+def test_what_cannot_be_allocated_is_told_in_one_line():
+    with pytest.raises(UserError, match="not a positive number"):
+        allocate(fitted("chinchilla"), -1.0)
+    with pytest.raises(UserError, match="also needs P"):
+        allocate(fitted("precision"), 1e22)

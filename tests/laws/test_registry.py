@@ -1,0 +1,61 @@
+"""Published fits: whole, verified, refitted beside the authors' values."""
+
+import shutil
+
+import pytest
+
+from isostate.config import UserError
+from isostate.laws.registry import PUBLISHED, fetch, published, refit
+from tests.laws.public import FOLDER, needs_tables
+
+
+def cached(name, path, cache):
+    """Puts a public table where `fetch` would have put it, so that tests need no network."""
+    table = published(name).table
+    cache.mkdir(exist_ok=True)
+    shutil.copy(FOLDER / path, cache / f"{table.sha256[:12]}-{table.address.rpartition('/')[2]}")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_entry_has_a_source_and_all_of_its_laws_parameters(name):
+    fit = PUBLISHED[name]
+    assert fit.source
+    assert set(fit.values) == set(fit.law.names)
+    for key, (low, high) in fit.intervals.items():
+        assert low < fit.values[key] < high
+    if fit.table is not None:
+        assert fit.table.licence
+        assert len(fit.table.sha256) == 64
+
+
+@needs_tables
+def test_the_epoch_table_is_verified_refitted_and_set_beside_theirs(tmp_path):
+    cached("epoch-chinchilla", "epoch_chinchilla/svg_extracted_data.csv", tmp_path)
+    theirs, ours, rows = refit("epoch-chinchilla", tmp_path, bootstrap=200, holdout=None)
+    assert theirs.source.startswith("Besiroglu")
+    assert {row["parameter"] for row in rows} == set(theirs.values)
+    assert max(abs(row["relative"]) for row in rows) < 5e-4
+    assert len(ours.points) == 240
+
+
+@needs_tables
+def test_clarks_table_refits_within_its_tolerances(tmp_path):
+    cached("clark-rl-r", "clark_routed/curves.csv.gz", tmp_path)
+    _, _, rows = refit("clark-rl-r", tmp_path, bootstrap=0, holdout=None)
+    ours = {row["parameter"]: row["ours"] - row["theirs"] for row in rows}
+    for name, tolerance in zip("abcd", (0.002, 0.012, 0.001, 0.012), strict=True):
+        assert abs(ours[name]) < tolerance
+
+
+def test_a_table_that_was_tampered_with_is_refused(tmp_path):
+    table = published("epoch-chinchilla").table
+    (tmp_path / f"{table.sha256[:12]}-svg_extracted_data.csv").write_text("x,y\n")
+    with pytest.raises(UserError, match="delete it and fetch again"):
+        fetch(published("epoch-chinchilla"), tmp_path)
+
+
+def test_an_unknown_name_and_a_fit_without_a_table_are_told(tmp_path):
+    with pytest.raises(UserError, match='did you mean "kaplan"'):
+        published("kaplen")
+    with pytest.raises(UserError, match="published no table"):
+        fetch(published("kaplan"), tmp_path)
