@@ -70,6 +70,10 @@ class MixerConfig(Config):
         """Forward cost in this form, projections included; training costs are `costs/`'s to derive."""
         raise NotImplementedError
 
+    def saved_elements(self, batch: int, context: int) -> int:
+        """What the chunked form keeps for its backward; not its input, nor tables that all layers share."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class State:

@@ -45,6 +45,10 @@ class LinearConfig(LinearFamilyConfig):
     def feature_map(self) -> PolynomialMap:
         return linear_map(self.head_dim)
 
+    @property
+    def maps_elements(self) -> bool:
+        return self.phi != "identity"
+
     def knob_values(self, context: int) -> list[int]:
         return [self.d_model // head_dim for head_dim in super().knob_values(context)]
 

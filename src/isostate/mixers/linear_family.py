@@ -16,7 +16,14 @@ from torch.nn.functional import logsigmoid
 from isostate.mixers import recurrence
 from isostate.mixers.contract import Form, MixerConfig
 from isostate.mixers.feature_maps import PolynomialMap
-from isostate.mixers.projections import QKVMixer, alibi_slopes, divisors, projection_cost, projection_params
+from isostate.mixers.projections import (
+    QKVMixer,
+    alibi_slopes,
+    divisors,
+    normalised_elements,
+    projection_cost,
+    projection_params,
+)
 from isostate.mixers.recurrence import MatrixState, best_chunk
 from isostate.mixers.softmax import fill_heads
 from isostate.quantities import Cost, StateSize
@@ -51,6 +58,11 @@ class LinearFamilyConfig(MixerConfig):
         raise NotImplementedError
 
     @property
+    def maps_elements(self) -> bool:
+        """Whether queries and keys pass through an elementwise map first."""
+        return False
+
+    @property
     def suffix(self) -> str:
         """Marks in the family's name what differs from the default."""
         return ("-gated" if self.gate == "head" else "") + ("-raw" if self.normaliser == "none" else "")
@@ -77,9 +89,25 @@ class LinearFamilyConfig(MixerConfig):
             return projections + Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
         block = context if form == "parallel" else self.chunk or best_chunk(self.feature_map, V, context)
         n_chunks = -(-context // block)
-        matmul = 2 * rows * n_chunks * block * (block * (K + V) + 2 * P * V)
+        n_reads = n_chunks if form == "parallel" else n_chunks - 1  # the chunked form does not read the empty state
+        matmul = 2 * rows * block * (n_chunks * (block * (K + V) + P * V) + n_reads * P * V)
         other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
         return projections + Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
+
+    def saved_elements(self, batch: int, context: int) -> int:
+        """Queries, keys, values and gates a token; the readings and one state a chunk."""
+        P, V = self.feature_map.expanded_size, self.head_dim + (self.normaliser == "sum")
+        wide = self.n_heads * self.head_dim
+        gates = 3 * self.n_heads if self.gate == "head" else 0
+        changed = self.positions == "rotary" or self.qk_norm == "rms"  # queries and keys are no longer the projection's
+        projection = 0 if changed and self.normaliser == "sum" else 3 * wide + (self.gate == "head") * self.n_heads
+        mapped = 2 * wide * (changed + self.maps_elements)
+        values = self.n_heads * V if self.normaliser == "sum" else 0
+        block = self.chunk or best_chunk(self.feature_map, V, context)
+        n_chunks = -(-context // block)
+        result = 0 if self.normaliser == "none" and context % block == 0 else wide  # else it is the reading itself
+        token = normalised_elements(self, self.n_heads) + projection + mapped + values + gates + result
+        return batch * (context * token + self.n_heads * V * (n_chunks * block + (n_chunks + 1) * P))
 
 
 class LinearFamilyMixer(QKVMixer):

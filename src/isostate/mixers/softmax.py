@@ -17,7 +17,13 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from isostate.mixers.contract import Form, MixerConfig, State
-from isostate.mixers.projections import QKVMixer, alibi_slopes, projection_cost, projection_params
+from isostate.mixers.projections import (
+    QKVMixer,
+    alibi_slopes,
+    normalised_elements,
+    projection_cost,
+    projection_params,
+)
 from isostate.quantities import Cost, StateSize
 
 # Queries of one call to the fused kernel: bounds the bias matrix to H x 512 x S.
@@ -65,7 +71,26 @@ class SoftmaxConfig(AttentionConfig):
         return StateSize({"keys": elements, "values": elements})
 
     def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
-        return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, context, context)
+        n_scores = context * context
+        if form == "recurrent":
+            n_scores = context * (context + 1) // 2
+        elif form == "chunked" and self.positions == "alibi":
+            n_scores = self._block_scores(context)
+        return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
+
+    def saved_elements(self, batch: int, context: int) -> int:
+        """What the fused kernel is given and gives back; of queries that nothing changed the whole projection."""
+        wide, narrow = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
+        queries = wide if self.positions == "rotary" or self.qk_norm == "rms" else wide + 2 * narrow
+        token = normalised_elements(self, self.n_kv_heads) + queries + 3 * wide + self.n_heads
+        if self.positions != "alibi":
+            return batch * context * token
+        return batch * context * (token + wide) + self.n_heads * self._block_scores(context)  # blocks, joined; biases
+
+    def _block_scores(self, context: int) -> int:
+        """Pairs of query and key, a head: blocks of queries, each against its past alone."""
+        ends = [min(start + BLOCK, context) for start in range(0, context, BLOCK)]
+        return sum((end - start) * end for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
 
 @dataclass(frozen=True)
@@ -192,9 +217,9 @@ def mixer_slopes(mixer: QKVMixer, like_BHTK: Tensor) -> Tensor | None:
     return alibi_slopes(mixer.config.n_heads, like_BHTK.dtype, like_BHTK.device)
 
 
-def attention_cost(config: MixerConfig, batch: int, queries: int, keys: int) -> Cost:
-    """Scores and their use, every key for every query (no causal halving), softmax at 5 FLOPs a score."""
-    scores = batch * config.n_heads * queries * keys
+def attention_cost(config: MixerConfig, batch: int, n_scores: int) -> Cost:
+    """`n_scores` pairs of query and key a head, computed and used, masked ones too; softmax at 5 FLOPs a score."""
+    scores = batch * config.n_heads * n_scores
     return Cost(4 * scores * config.head_dim, 5 * scores, 0)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from isostate.mixers.contract import Form
-from isostate.mixers.projections import QKVMixer, projection_cost
+from isostate.mixers.projections import QKVMixer, normalised_elements, projection_cost
 from isostate.mixers.softmax import (
     AttentionConfig,
     KeyValueState,
@@ -58,17 +58,23 @@ class WindowConfig(AttentionConfig):
         return StateSize({"keys": elements, "values": elements})
 
     def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
-        keys = {"recurrent": min(self.window, context), "parallel": context}
-        if form == "chunked":
-            block = block_size(self.window)
-            if 2 * block < context:
-                rounded = -(-context // block) * block
-                attention = attention_cost(self, batch, rounded, 2 * block)
-            else:
-                attention = attention_cost(self, batch, context, context)
+        block, seen = block_size(self.window), min(self.window, context)
+        n_scores = context * context
+        if form == "recurrent":
+            n_scores = seen * (seen + 1) // 2 + (context - seen) * seen
+        elif form == "chunked" and context > 2 * block:
+            n_scores = -(-context // block) * block * 2 * block
+        return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
+
+    def saved_elements(self, batch: int, context: int) -> int:
+        """Queries, keys and values as multiplied, weights and result; in blocks keys and values stand twice."""
+        wide, block = self.n_heads * self.head_dim, block_size(self.window)
+        if context > 2 * block:
+            padded = -(-context // block) * block
+            multiplied = padded * (5 * wide + self.n_heads * 2 * block)
         else:
-            attention = attention_cost(self, batch, context, keys[form])
-        return projection_cost(self, self.n_kv_heads, batch * context) + attention
+            multiplied = context * (3 * wide + self.n_heads * context)
+        return batch * (context * (normalised_elements(self, self.n_kv_heads) + wide) + multiplied)
 
 
 def recurrent(

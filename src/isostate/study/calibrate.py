@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from isostate.config import digest
-from isostate.costs import train_cost
+from isostate.costs import train_step_cost
 from isostate.model import Decoder, decayed_parameters
 from isostate.records import durable
 from isostate.study.grid import Cell
@@ -102,7 +102,7 @@ def shape_of(config: RunConfig) -> str:
 
 
 def step_flops(config: RunConfig) -> int:
-    return train_cost(config.model, config.data.context, config.batch_size).total_flops
+    return train_step_cost(config.model, config.batch_size, config.data.context).total_flops
 
 
 def torch_threads() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import isostate
-from isostate.costs import train_cost
+from isostate.costs import train_flops
 from isostate.train.config import RunConfig
 
 
@@ -19,7 +19,7 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
     """The part of result.json that does not depend on training. State is of one sequence of the training context."""
     params = config.model.param_count()
     state = config.model.state_size(config.data.context)
-    step_cost = train_cost(config.model, config.data.context, config.batch_size)
+    n_tokens = config.train.steps * config.train.batch_tokens
     return {
         "run_id": config.digest(),
         "family": config.model.mixer.family,
@@ -33,8 +33,8 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
         "lr": config.train.lr,
         "steps": config.train.steps,
         "batch_tokens": config.train.batch_tokens,
-        "n_tokens": config.train.steps * config.train.batch_tokens,
-        "train_flops": config.train.steps * step_cost.total_flops,
+        "n_tokens": n_tokens,
+        "train_flops": train_flops(config.model, config.data.context, n_tokens),
         "corpus": config.data.corpus,
         "tokenizer": config.data.tokenizer,
     }
