@@ -40,6 +40,11 @@ def test_overlapping_intervals_are_said_to_overlap():
     assert "everywhere: there the order is not settled" in text
 
 
+def test_alarms_on_the_laws_compared_are_pointed_at():
+    table = sweep("power-2", studies.STATES[:5], seeds=(0,)) + sweep("linear")
+    assert "Mind the alarms on the law of power-2, in the table of laws." in told(table)
+
+
 def test_a_crossing_is_said_with_its_place():
     text = told(sweep("softmax") + sweep("linear", shift=-0.1))
     assert "depends on the state: linear at 2K elements and softmax from about " in text

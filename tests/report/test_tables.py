@@ -16,12 +16,8 @@ def test_the_summary_has_a_row_a_law_at_the_longest_context():
 
 
 def test_the_summary_names_contexts_where_they_vary():
-    table = studies.full()
-    assert {row["train context"] for row in tables.summary(table, fit_laws(table, studies.STUDY))} == {
-        "64",
-        "256",
-        "1024",
-    }
+    table = [studies.run(state=state, context=context) for state in studies.STATES for context in (64, 256)]
+    assert [row["train context"] for row in tables.summary(table, fit_laws(table, studies.STUDY))] == ["64", "256"]
 
 
 def test_a_law_that_failed_is_no_number():

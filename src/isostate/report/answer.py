@@ -61,7 +61,7 @@ def answer(table: list[Row], entries: list[dict[str, Any]]) -> str:
     )
     shared = _shared_span(laws)
     if shared:
-        return f"{_compare(*shared)} {where}"
+        return f"{_compare(*shared)} {_warn(shared[0])}{where}"
     if len(here) == 1 and laws:
         return f"{_describe(laws[0])} {where}"
     return f"{_without_laws(here)} {where}"
@@ -111,6 +111,15 @@ def _compare(laws: list[Law], low: float, high: float) -> str:
         f"{second.family}, the next, {_value(second, middle)}."
     )
     return f"{lead}. {numbers} {_overlaps(leaders, laws, grid)}"
+
+
+def _warn(laws: list[Law]) -> str:
+    """A pointer to the alarms of the laws that were compared, with a space after it; '' where there are none."""
+    alarmed = [law.family for law in laws if law.fit["alarms"]]
+    if not alarmed:
+        return ""
+    noun = "law" if len(alarmed) == 1 else "laws"
+    return f"Mind the alarms on the {noun} of {labels.listing(alarmed)}, in the table of laws. "
 
 
 def _overlaps(leaders: list[Law], laws: list[Law], grid: np.ndarray) -> str:

@@ -22,7 +22,7 @@ def loss_against_state(table: list[Row], laws: list[dict[str, Any]]) -> Figure:
     """Points, fitted line and band a family; every combination of size, contexts and condition."""
     finished = runs.drawn(table)
     if not finished:
-        words = "No run has finished yet. A study fills this figure with a [[sweep]] over state_size for each mixer."
+        words = "No run has finished yet. A [[sweep]] over state_size for each mixer fills this figure, [[size]] tabs."
         return empty("state", TITLE, CAPTION, words)
     controls = [
         *shared_controls(finished),

@@ -18,8 +18,8 @@ def plain(text: object) -> str:
 
 
 def plotly_text(text: object) -> str:
-    """`text` for a plotly label, where <b>, <a href> and entities have a meaning that a name must not have."""
-    return html.escape(plain(text), quote=False)
+    """`text` for a plotly label, where <b>, <a href>, entities and $math$ have a meaning that a name must not have."""
+    return html.escape(plain(text), quote=False).replace("$", "&#36;")
 
 
 def binary(count: float) -> str:

@@ -6,12 +6,7 @@ content security policy admits the page's own two scripts by their hashes, and n
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
-import math
-from importlib import resources
 from string import Template
 from typing import Any
 
@@ -21,10 +16,9 @@ from isostate.report.answer import answer
 from isostate.report.curves import learning_curves
 from isostate.report.figures import loss_against_state
 from isostate.report.heatmaps import at_a_time_budget, context_against_state
+from isostate.report.inline import asset, data_block, policy, pooled
 from isostate.report.positions import loss_by_position
 from isostate.report.rows import Row
-
-POOLED = 6  # lists at least this long are written once, however many drawings use them
 
 
 def render(study: dict[str, Any], table: list[Row], fits: list[dict[str, Any]]) -> str:
@@ -83,47 +77,3 @@ def section(number: int, figure: dict[str, Any]) -> str:
     title = f'<h2><span class="number">{number}</span> {html.escape(figure["title"])}</h2>'
     caption = f'<p class="caption">{html.escape(figure["caption"])}</p>'
     return f'<section class="figure" id="figure-{figure["id"]}">{title}{caption}{body}</section>'
-
-
-def policy(scripts: list[str]) -> str:
-    """Everything is refused but these scripts, the page's own styles, and images that plotly makes of its drawings."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def data_block(value: Any) -> str:
-    """JSON that HTML cannot read as anything else: no <, >, & and only ASCII."""
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
-    """{"figures", "pool"}: long lists are replaced by {"pool": index}; floats keep six digits, NaN becomes null."""
-    pool: list[list[Any]] = []
-    places: dict[str, int] = {}
-
-    def slim(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: slim(item) for key, item in value.items()}
-        if isinstance(value, float):
-            return float(f"{value:.6g}") if math.isfinite(value) else None
-        if not isinstance(value, (list, tuple)):
-            return value
-        items = [slim(item) for item in value]
-        if len(items) < POOLED or any(isinstance(item, (dict, list)) for item in items):
-            return items
-        key = json.dumps(items)
-        if key not in places:
-            places[key] = len(pool)
-            pool.append(items)
-        return {"pool": places[key]}
-
-    return {"figures": slim(figures), "pool": pool}
-
-
-def asset(filename: str) -> str:
-    """A file of assets/, with the newlines that browsers see, so that hashes agree."""
-    return resources.files("isostate.report").joinpath("assets", filename).read_text(encoding="utf-8")

@@ -39,6 +39,7 @@ def of_rank(rank: int, count: int) -> dict[str, str]:
 
 
 def faded(colour: str, opacity: float) -> str:
+    """'#rrggbb' as rgba."""
     red, green, blue = _channels(colour)
     return f"rgba({red},{green},{blue},{opacity})"
 

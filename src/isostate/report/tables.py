@@ -129,7 +129,8 @@ def _run_cells(row: Row, longest: int | None) -> list[Cell]:
     count, elements = _known(row, "n_params", "total"), _known(row, "state", "elements")
     shape = f" <small>{row['n_layers']} × {row['d_model']}</small>" if "n_layers" in row else ""
     tokens = row.get("n_tokens") or (row["steps"] * row["batch_tokens"] if "steps" in row else None)
-    reason = f"<br><small>{html.escape(labels.plain(row['reason']))}</small>" if row.get("reason") else ""
+    because = html.escape(labels.plain(row["reason"])) if row.get("reason") else ""
+    reason = f'<br><small class="reason">{because}</small>' if because else ""
     return [
         (name(row.get("family", "–")), row.get("family")),
         (f"{elements:,}" if elements is not None else "–", elements),

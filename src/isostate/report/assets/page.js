@@ -115,7 +115,7 @@
   function mount(figure) {
     const root = document.getElementById("figure-" + figure.id);
     const canvas = root.querySelector(".canvas");
-    const plot = canvas.appendChild(element("div", "plot"));
+    const plot = canvas.appendChild(element("div", "drawing"));
     const missing = canvas.appendChild(element("p", "missing"));
     const at = Object.fromEntries(figure.controls.map((control) => [control.key, control.default]));
     plot.setAttribute("role", "img");
@@ -128,6 +128,8 @@
       plot.hidden = Boolean(content.missing);
       root.querySelector(".note").textContent = content.note || "";
       if (content.missing) return;
+      const rows = content.data[0].type === "heatmap" ? content.data[0].y.length : Infinity;
+      canvas.style.maxHeight = 110 + 90 * rows + "px"; // a single row of cells need not fill the canvas
       const { data, layout } = dressed(content, dark.matches ? THEMES.dark : THEMES.light, canvas.clientWidth, canvas.clientHeight);
       Plotly.react(plot, data, layout, CONFIG);
     }
@@ -136,7 +138,7 @@
     for (const control of told(figure)) {
       controls.append(controlElement(figure, control, (index) => { at[control.key] = index; draw(); }));
     }
-    controls.append(exportButton(figure, at));
+    root.append(exportButton(figure, at));
     draw();
     return { figure, root, draw };
   }
