@@ -12,6 +12,7 @@ import torch
 from isostate.mixers import recurrence
 from isostate.mixers.feature_maps import power_map
 from isostate.mixers.recurrence import MatrixState
+from isostate.train.heap import keep_freed_memory
 from side_by_side import compare, machine, serve
 
 ROUNDS, THREADS = 5, 2
@@ -19,6 +20,7 @@ BATCH, HEADS, CONTEXT, HEAD_DIM = 1, 2, 8192, 32
 
 
 def run(form):
+    keep_freed_memory()  # as training does
     torch.set_num_threads(THREADS)
     feature_map = power_map(2, HEAD_DIM)
     torch.manual_seed(0)

@@ -161,7 +161,7 @@ def best_chunk(feature_map: PolynomialMap, value_size: int, context: int) -> int
 
     def position_ns(chunk: int) -> float:
         inside = chunk * (3.5 * (K + V) * MULTIPLY_ADD_NS + 14 * PASS_NS)
-        between = 8 * P * (V * MULTIPLY_ADD_NS + PASS_NS) + 4 * P * V / chunk * PASS_NS
+        between = 8 * P * (V * MULTIPLY_ADD_NS + PASS_NS) + 8 * P * V / chunk * PASS_NS
         return inside + (1 - chunk / (-(-context // chunk) * chunk)) * between
 
     return min(context, min(CHUNKS, key=position_ns))
