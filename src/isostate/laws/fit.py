@@ -98,7 +98,10 @@ def search(law: Law, x: Mapping[str, Array], y_n: Array, objective: Objective, o
     starts_BK = starting_points(law, x, y_n, options.starts)
     weight_n = np.ones_like(y_n) if options.weights is None else np.asarray(options.weights, dtype=float)
     problem = Problem(law, objective, x, y_n[None], weight_n[None])
-    theta_BK, value_B = minimise(problem, starts_BK, threads=options.threads)
+    theta_BK, value_B = minimise(problem, starts_BK, threads=options.threads, polish=False)
+    scale = float(len(y_n)) if objective.name == "likelihood" else abs(float(value_B.min()))
+    near = np.flatnonzero(value_B <= value_B.min() + 1e-3 * scale)  # the rest ended in other optima
+    theta_BK[near], value_B[near] = minimise(problem, theta_BK[near], threads=options.threads)
     best = int(np.argmin(value_B))
     theta_1K, value_1 = minimise(problem, theta_BK[best : best + 1])
     lowest = float(value_1[0])

@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 from isostate.laws.law import Array, Inputs, Law
 from isostate.laws.objectives import Objective
 
-ROWS = 192  # rows evaluated together: 192 x 240 points x 8 bytes = 0.4 MB a temporary, which stays in cache
+PIECE_BYTES = (
+    120_000  # of one temporary: above 128 KB glibc maps fresh pages each time, and evaluation takes thrice as long
+)
+FEW = 128  # rows that are not worth a second thread
 STALLED, HARDLY = 4, 1e-9  # a row is done after 4 steps that each descend by less than 1e-9 of its value
+ROUGHLY = 1e-6  # the same for a search that polishes only what ends near the best
 TRIALS = 40  # or after 40 halvings of a step
 
 
@@ -45,14 +49,18 @@ class Problem:
     def gradient(self, theta_BK: Array, row_B: NDArray[np.intp]) -> tuple[Array, Array]:
         """Value (B,) and gradient (B, K) at theta of the rows."""
         value_B, gradient_BK = np.empty(len(theta_BK)), np.empty(theta_BK.shape)
-        for start in range(0, len(theta_BK), ROWS):
-            part = slice(start, start + ROWS)
+        for part in self._pieces(len(theta_BK)):
             value_B[part], gradient_BK[part] = self._piece(theta_BK[part], row_B[part])
         bad_B = ~(np.isfinite(value_B) & np.isfinite(gradient_BK).all(axis=1))
         value_B[bad_B], gradient_BK[bad_B] = np.inf, 0.0
         if self.free_BK is not None:
             gradient_BK *= self.free_BK[row_B]
         return value_B, gradient_BK
+
+    def _pieces(self, rows: int) -> list[slice]:
+        """Rows evaluated together: few enough for their temporaries to stay in cache."""
+        step = max(1, min(1024, PIECE_BYTES // (8 * self.y_Bn.shape[1])))
+        return [slice(start, start + step) for start in range(0, rows, step)]
 
     def _piece(self, theta_BK: Array, row_B: NDArray[np.intp]) -> tuple[Array, Array]:
         r_Bn, slope_Bn, w_Bn, columns, partials = self._residual(theta_BK, row_B)
@@ -88,8 +96,7 @@ class Problem:
             np.empty(theta_BK.shape),
             np.empty((len(theta_BK), K, K)),
         )
-        for start in range(0, len(theta_BK), ROWS):
-            part = slice(start, start + ROWS)
+        for part in self._pieces(len(theta_BK)):
             r_Bn, slope_Bn, w_Bn, columns, partials = self._residual(theta_BK[part], row_B[part])
             jacobian_BKn = np.empty((len(r_Bn), K, r_Bn.shape[1]))
             for k, (parameter, partial) in enumerate(zip(self.law.parameters, partials, strict=True)):
@@ -107,26 +114,31 @@ class Problem:
         return value_B, half_BK, matrix_BKK
 
 
-def minimise(problem: Problem, theta_BK: Array, *, steps: int = 400, threads: int = 2) -> tuple[Array, Array]:
+def minimise(
+    problem: Problem, theta_BK: Array, *, steps: int = 400, threads: int = 2, polish: bool = True
+) -> tuple[Array, Array]:
     """The local minimum reached from every row: (theta (B, K), value (B,)) in search coordinates.
 
-    Rows do not see one another, so the result does not depend on `threads`.
+    Rows do not see one another, so the result does not depend on `threads`. Without `polish` the Newton steps that
+    follow BFGS are left out: enough to tell rows that end elsewhere.
     """
     shares = [share for share in np.array_split(np.arange(len(theta_BK)), threads) if len(share)]
-    if len(theta_BK) <= ROWS:
-        return _minimise_rows(problem, theta_BK, np.arange(len(theta_BK)), steps)
+    if len(theta_BK) <= FEW or threads == 1:
+        return _minimise_rows(problem, theta_BK, np.arange(len(theta_BK)), steps, polish)
     with ThreadPoolExecutor(len(shares)) as pool:
-        done = pool.map(lambda rows: _minimise_rows(problem, theta_BK[rows], rows, steps), shares)
+        done = pool.map(lambda rows: _minimise_rows(problem, theta_BK[rows], rows, steps, polish), shares)
         thetas, values = zip(*done, strict=True)
     return np.concatenate(thetas), np.concatenate(values)
 
 
-def _minimise_rows(problem: Problem, theta_BK: Array, rows: NDArray[np.intp], steps: int) -> tuple[Array, Array]:
+def _minimise_rows(
+    problem: Problem, theta_BK: Array, rows: NDArray[np.intp], steps: int, polish: bool
+) -> tuple[Array, Array]:
     problem = problem.of(rows)
     if problem.objective.squares:
         return levenberg(problem, theta_BK, steps=steps)
-    theta_BK, _ = bfgs(problem, theta_BK, steps=steps)
-    return newton(problem, theta_BK, steps=6)
+    theta_BK, value_B = bfgs(problem, theta_BK, steps=steps, hardly=HARDLY if polish else ROUGHLY)
+    return newton(problem, theta_BK, steps=6) if polish else (theta_BK, value_B)
 
 
 @dataclass
@@ -164,12 +176,12 @@ class _Rows:
 
 
 @np.errstate(all="ignore")
-def bfgs(problem: Problem, theta_BK: Array, *, steps: int) -> tuple[Array, Array]:
+def bfgs(problem: Problem, theta_BK: Array, *, steps: int, hardly: float = HARDLY) -> tuple[Array, Array]:
     """BFGS with a weak Wolfe search by bisection and doubling; one evaluation of all live rows a step."""
     final_BK, final_B = theta_BK.copy(), np.empty(len(theta_BK))
     rows = _Rows.at(problem, theta_BK)
     for _ in range(steps):
-        _advance(problem, rows)
+        _advance(problem, rows, hardly)
         done_B = (rows.stalled_B >= STALLED) | (rows.trials_B > TRIALS) | ~np.isfinite(rows.f_B)
         if done_B.any():
             final_BK[rows.row_B[done_B]], final_B[rows.row_B[done_B]] = rows.x_BK[done_B], rows.f_B[done_B]
@@ -180,7 +192,7 @@ def bfgs(problem: Problem, theta_BK: Array, *, steps: int) -> tuple[Array, Array
     return final_BK, final_B
 
 
-def _advance(problem: Problem, rows: _Rows) -> None:
+def _advance(problem: Problem, rows: _Rows, hardly: float) -> None:
     """One trial step of every live row: accepted with a new direction, or its bracket narrowed."""
     slope_B = np.einsum("bk,bk->b", rows.g_BK, rows.direction_BK)
     trial_BK = rows.x_BK + rows.step_B[:, None] * rows.direction_BK
@@ -193,7 +205,7 @@ def _advance(problem: Problem, rows: _Rows) -> None:
     accept_B = armijo_B & (wolfe_B | (rows.trials_B > 12))
     bracketed_B = np.isfinite(rows.high_B)
     rows.step_B = np.where(bracketed_B, 0.5 * (rows.low_B + np.minimum(rows.high_B, 1e300)), 2.0 * rows.step_B)
-    small_B = rows.f_B - trial_f_B <= HARDLY * np.abs(rows.f_B)
+    small_B = rows.f_B - trial_f_B <= hardly * np.abs(rows.f_B)
     rows.stalled_B = np.where(accept_B, np.where(small_B, rows.stalled_B + 1, 0), rows.stalled_B)
     s_BK, d_BK = trial_BK - rows.x_BK, trial_g_BK - rows.g_BK
     rows.inverse_BKK = _update(rows.inverse_BKK, s_BK, d_BK, accept_B, rows.fresh_B > 0)
