@@ -69,13 +69,17 @@ class Decays:
         if log_gate_BHT is None:
             return Decays(causal_CC)
         missing = layout.N * layout.chunk - layout.T
+        same_everywhere = log_gate_BHT.stride(2) == 0 and not missing  # ALiBi: one chunk's decays serve for all
+        if same_everywhere:
+            log_gate_BHT = log_gate_BHT[:, :, : layout.chunk]
         log_gate_BHT = pad(log_gate_BHT, (0, missing)) if missing else log_gate_BHT
-        L_BHNC = log_gate_BHT.unflatten(2, (layout.N, layout.chunk)).double().cumsum(-1)
+        L_BHNC = log_gate_BHT.unflatten(2, (-1, layout.chunk)).double().cumsum(-1)
         later = L_BHNC.unsqueeze(-1) - L_BHNC.unsqueeze(-2)
         weight_BHNCC = later.masked_fill_(causal_CC == 0, -torch.inf).to(like.dtype).exp_()
         since_start = L_BHNC.to(like.dtype).exp().unsqueeze(-1)
         until_end = (L_BHNC[..., -1:] - L_BHNC).to(like.dtype).exp_().unsqueeze(-1)
-        return Decays(causal_CC, weight_BHNCC, since_start, until_end)
+        decays = (decay.expand(-1, -1, layout.N, -1, -1) for decay in (weight_BHNCC, since_start, until_end))
+        return Decays(causal_CC, *decays)
 
     def mask_(self, weight_BHNCC: Tensor, n0: int, n1: int) -> Tensor:
         """Multiplies by the decay between positions, zero for the future, in place."""
