@@ -43,7 +43,8 @@ def values(text: Path | str = "bard", **tables: Any) -> dict[str, Any]:
         "fit": [{"law": "state"}],
     }
     for name, change in tables.items():
-        study[name] = {**study[name], **change} if isinstance(study.get(name), dict) else change
+        both = isinstance(study.get(name), dict) and isinstance(change, dict)
+        study[name] = {**study[name], **change} if both else change
     return copy.deepcopy({name: value for name, value in study.items() if value is not None})
 
 

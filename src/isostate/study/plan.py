@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isostate.config import UserError, nearest
+from isostate.costs import peak_train_bytes
 from isostate.data import DataConfig, check_context, prepare
 from isostate.model import knob_of
 from isostate.records import RunDirectory
@@ -59,7 +60,7 @@ class Plan:
             "d_ff": cell.config.model.d_ff,
             "wanted_state": wanted,
             "state_error": None if wanted is None else cell.state / wanted - 1,
-            "peak_bytes": 16 * cell.config.model.param_count().total,
+            "peak_bytes": _peak_bytes(cell.config),
             "step_s": time.step_s,
             "step_measured": time.measured,
             "predicted_s": predicted_s(cell.config, time.step_s),
@@ -112,6 +113,11 @@ def predicted_s(config: RunConfig, step_s: float) -> float:
     per_context = between * evaluation.n_tokens + evaluation.final_tokens
     eval_tokens = len(evaluation.contexts) * per_context
     return step_s * (train.steps + eval_tokens / train.batch_tokens / 3)
+
+
+def _peak_bytes(config: RunConfig) -> int:
+    at_once = config.batch_size // config.train.accumulate
+    return peak_train_bytes(config.model, at_once, config.data.context)
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:

@@ -1,0 +1,54 @@
+"""The studies that are shipped: sound, and as large as they say; the smallest shape of the quickstart runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from isostate.study.file import read_study
+from isostate.study.grid import expand
+from isostate.study.plan import check_study
+
+STUDIES = Path(__file__).resolve().parents[1] / "studies"
+
+
+def cells_of(name: str, *changes: str):
+    file = read_study(STUDIES / f"{name}.toml", changes)
+    return expand(check_study(file, ["state"]), name)[0]
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_study_is_sound_and_named_after_its_file(path):
+    study = check_study(read_study(path), ["state"])
+    assert study.name == path.stem
+    assert study.question.endswith("?")
+    assert [fit.law for fit in study.fit] == ["state"]
+
+
+def test_the_quickstart_compares_four_families_at_four_states_or_more():
+    cells = cells_of("quickstart")
+    states = defaultdict(set)
+    for cell in cells:
+        states[cell.family].add(cell.state)
+    assert len(states) >= 4
+    assert all(len(sizes) >= 4 for sizes in states.values())
+    counts = [cell.config.model.param_count().non_embedding for cell in cells]
+    assert max(counts) / min(counts) < 1.01  # each within 0.5 % of the softmax model
+    assert len({cell.config.train for cell in cells}) == 1
+
+
+def test_the_quickstarts_families_share_a_range_of_state_in_which_they_compare():
+    spans = defaultdict(list)
+    for cell in cells_of("quickstart"):
+        spans[cell.family].append(cell.state)
+    low, high = max(min(sizes) for sizes in spans.values()), min(max(sizes) for sizes in spans.values())
+    assert high / low >= 2
+
+
+def test_the_reference_study_has_sizes_contexts_and_seeds_as_coordinates():
+    cells = cells_of("state_scaling")
+    assert len({cell.size for cell in cells}) >= 2
+    assert len({cell.config.data.context for cell in cells}) >= 3
+    assert len({cell.config.seed for cell in cells}) >= 3
