@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from isostate.laws import LAWS, OBJECTIVES, fit_law
-from isostate.laws.minimise import Problem
 from isostate.laws.objectives import log_likelihood
+from isostate.laws.problem import Problem
 from tests.laws.public import epoch, needs_tables
 
 LAW = LAWS["chinchilla"]

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from isostate.laws import LAWS, OBJECTIVES, fit_law
-from isostate.laws.minimise import Problem
+from isostate.laws.problem import Problem
 from isostate.laws.sensitivity import audit, sensitivity, spread
 from tests.laws.planted import PLANTED
 from tests.laws.public import epoch, needs_tables

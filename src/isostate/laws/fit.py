@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from isostate.config import UserError, nearest
 from isostate.laws import advise, resample, separable
 from isostate.laws.law import Array, Law
-from isostate.laws.minimise import Problem, minimise
+from isostate.laws.minimise import minimise
 from isostate.laws.objectives import OBJECTIVES, Objective
+from isostate.laws.problem import Problem
 from isostate.laws.result import Fit, HoldOut, Interval
 
 SAME_OPTIMUM = 1e-6  # relative distance in objective at which two starts count as having found the same optimum
+NEAR = 1e-2  # and at which a start is worth polishing to see whether it has
 Starts = Literal["grid", "projected"]
 
 
@@ -100,7 +102,7 @@ def search(law: Law, x: Mapping[str, Array], y_n: Array, objective: Objective, o
     problem = Problem(law, objective, x, y_n[None], weight_n[None])
     theta_BK, value_B = minimise(problem, starts_BK, threads=options.threads, polish=False)
     scale = float(len(y_n)) if objective.name == "likelihood" else abs(float(value_B.min()))
-    near = np.flatnonzero(value_B <= value_B.min() + 1e-3 * scale)  # the rest ended in other optima
+    near = np.flatnonzero(value_B <= value_B.min() + NEAR * scale)  # the rest ended in other optima
     theta_BK[near], value_B[near] = minimise(problem, theta_BK[near], threads=options.threads)
     best = int(np.argmin(value_B))
     theta_1K, value_1 = minimise(problem, theta_BK[best : best + 1])

@@ -15,8 +15,9 @@ import numpy as np
 from scipy import stats
 
 from isostate.laws.law import Array, Law
-from isostate.laws.minimise import Problem, minimise
+from isostate.laws.minimise import minimise
 from isostate.laws.objectives import Objective
+from isostate.laws.problem import Problem
 from isostate.laws.result import Interval
 
 POINTS = 41  # values a profile is evaluated at, before its ends are interpolated

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from isostate.laws.law import Array, Law
-from isostate.laws.minimise import Problem, minimise
+from isostate.laws.minimise import minimise
 from isostate.laws.objectives import Objective
+from isostate.laws.problem import Problem
 
 if TYPE_CHECKING:
     from isostate.laws.fit import Options

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from isostate.laws import advise
 from isostate.laws.fit import Options, Starts, objective_named, search
 from isostate.laws.law import Array, Law
-from isostate.laws.minimise import Problem, minimise
+from isostate.laws.minimise import minimise
+from isostate.laws.problem import Problem
 
 OBJECTIVES_COMPARED = ("huber", "absolute", "squares-log", "squares")
 
