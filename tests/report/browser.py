@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 # what a plotly drawing shows: its paths, markers, texts and images, without what hovering adds
 DRAWN = """plot => [...plot.querySelectorAll('path, text, image, .xtick, .ytick')]
@@ -29,6 +29,8 @@ class Opened:
         page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: self._requested(request.url, path.as_uri()))
         page.goto(path.as_uri())
+        # not wait_for_function: it polls by eval, which the page's policy refuses
+        expect(page.locator(".export")).to_have_count(page.locator(".canvas").count(), timeout=30_000)
 
     def _requested(self, url: str, own: str) -> None:
         if url != own and not url.startswith(("data:", "blob:")):

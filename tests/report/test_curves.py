@@ -42,7 +42,7 @@ def test_a_state_filter_opens_at_the_state_that_most_families_share():
         studies.run(state=65_536)
     ]
     entry = control(learning_curves(table), "state")
-    assert entry["options"][entry["default"]]["label"] == "8K"
+    assert entry["options"][entry["default"]]["label"] == "about 8K"
     assert entry["options"][0] == {"value": "", "label": "all states"}
 
 
@@ -68,3 +68,8 @@ def test_a_run_without_times_or_evaluations_draws_nulls_only():
     row["curve"] = [{**point, "train_s": None, "eval": {}} for point in row["curve"]]
     trace = opened(learning_curves([row]))["data"][0]
     assert set(trace["swap"]["x"]["seconds"]) == {None}
+
+
+def test_states_that_families_met_nearly_are_shown_together():
+    figure = learning_curves([studies.run("linear", state=8_192), studies.run("window", state=8_448)])
+    assert [option["label"] for option in control(figure, "state")["options"]] == ["all states", "about 8K"]

@@ -67,3 +67,12 @@ def test_axes_have_titles_with_units_and_binary_ticks():
     assert layout["xaxis"]["title"]["text"] == "state (elements per sequence)"
     assert layout["yaxis"]["title"]["text"] == "loss (nats per token)"
     assert "8K" in layout["xaxis"]["ticktext"]
+
+
+def test_a_run_without_a_finite_loss_is_left_out_and_said():
+    table = [studies.run(state=state) for state in studies.STATES]
+    table[0]["final"]["1024"]["loss_nats"] = None
+    figure = loss_against_state(table, fit_laws(table, studies.STUDY))
+    view = figure["views"]["0.0.0.1"]
+    assert view["note"] == "Not drawn: 1 run without a finite loss at this context."
+    assert 2_048 not in next(trace for trace in view["data"] if trace["mode"] == "markers" and len(trace["x"]) > 1)["x"]

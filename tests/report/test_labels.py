@@ -48,7 +48,7 @@ def test_control_and_bidirectional_characters_become_visible():
 
 def test_plotly_text_holds_no_tag_and_no_entity():
     assert labels.plotly_text('<a href="x">&lt;b') == '&lt;a href="x"&gt;&amp;lt;b'
-    assert labels.plotly_text("$x^2$") == "&#36;x^2&#36;"
+    assert labels.plotly_text("$x^2$%{x}") == "&#36;x^2&#36;&#37;{x}"
 
 
 @pytest.mark.parametrize("words, text", [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])

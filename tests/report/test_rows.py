@@ -53,3 +53,18 @@ def test_seeds_of_a_state_stand_together_in_order_of_state():
     groups = rows.by_state(table)
     assert list(groups) == [2_048, 8_192]
     assert [row["seed"] for row in groups[8_192]] == [0, 1]
+
+
+def test_a_loss_that_was_not_finite_is_no_evaluation():
+    lost = studies.run(seed=1)
+    lost["final"]["1024"]["loss_nats"] = None
+    table = [studies.run(), lost]
+    assert rows.evaluated_at(table, 1_024) == table[:1]
+    assert rows.evaluated_at(table, 256) == table
+    assert rows.evaluated_at(table, 64) == []
+
+
+def test_a_learning_rate_that_lost_a_run_is_not_the_best():
+    lost = studies.run(lr=1e-2)
+    lost["final"]["1024"]["loss_nats"] = None
+    assert [row["lr"] for row in rows.drawn([lost, studies.run()])] == [0.003]

@@ -124,7 +124,7 @@ def _warn(laws: list[Law]) -> str:
 
 def _overlaps(leaders: list[Law], laws: list[Law], grid: np.ndarray) -> str:
     """Which families the 95 % intervals cannot tell from the leader, and over which states."""
-    rivals = []
+    everywhere, somewhere = [], []
     for law in laws:
         touching = [
             float(state)
@@ -132,9 +132,10 @@ def _overlaps(leaders: list[Law], laws: list[Law], grid: np.ndarray) -> str:
             if law is not leader and law.at(state)[1] <= leader.at(state)[2]
         ]
         if touching and len(touching) == sum(law is not leader for leader in leaders):
-            rivals.append(f"{law.family} everywhere")
+            everywhere.append(law.family)
         elif touching:
-            rivals.append(f"{law.family} between {labels.binary(touching[0])} and {labels.binary(touching[-1])}")
+            somewhere.append(f"{law.family} between {labels.binary(touching[0])} and {labels.binary(touching[-1])}")
+    rivals = [f"{labels.listing(everywhere)} everywhere", *somewhere] if everywhere else somewhere
     if not rivals:
         return "Nowhere in that range does the 95 % interval of another family overlap the lowest one's."
     return f"The 95 % interval of the lowest overlaps that of {labels.listing(rivals)}: there the order is not settled."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from isostate.report import hover, labels, style
@@ -25,10 +26,10 @@ def learning_curves(table: list[Row]) -> Figure:
         return empty("curves", TITLE, CAPTION, words)
     evaluated = sorted({int(context) for row in begun for point in row["curve"] for context in point["eval"]})
     measures = [("train", "training loss"), *((str(c), f"held-out loss at context {c:,}") for c in evaluated)]
-    states = sorted({runs.state(row) for row in begun})
+    states = sorted({octave(row) for row in begun})
     families = [("", "all families"), *((family, labels.plain(family)) for family in runs.families(begun))]
     state = control(
-        "state", "state", "select", [("", "all states"), *((s, labels.binary(s)) for s in states)], "filter"
+        "state", "state", "select", [("", "all states"), *((s, f"about {labels.binary(s)}") for s in states)], "filter"
     )
     units = [("seconds", "seconds"), ("tokens", "tokens"), ("steps", "updates")]
     controls = [
@@ -51,9 +52,15 @@ def learning_curves(table: list[Row]) -> Figure:
     return figure("curves", TITLE, CAPTION, controls, draw, lambda **at: len(members(**at)))
 
 
+def octave(row: Row) -> int:
+    """The power of two nearest to the run's state: families meet a wanted state each as near as its own knob allows."""
+    return 2 ** round(math.log2(runs.state(row)))
+
+
 def _most_shared(begun: list[Row]) -> int:
-    """The state that most families were trained at; of equals the largest."""
-    return max((len(runs.families(group)), state) for state, group in runs.by_state(begun).items())[1]
+    """The octave that most families were trained in; of equals the largest."""
+    octaves = {octave(row) for row in begun}
+    return max((len({row["family"] for row in begun if octave(row) == size}), size) for size in octaves)[1]
 
 
 def _curves_view(members: list[Row], begun: list[Row], family: str, measures: list[str]) -> View:
@@ -75,7 +82,7 @@ def _curves_view(members: list[Row], begun: list[Row], family: str, measures: li
                 "name": name,
                 "legendgroup": name,
                 "showlegend": name not in named,
-                "meta": {"family": row["family"], "state": str(runs.state(row))},
+                "meta": {"family": row["family"], "state": str(octave(row))},
                 "swap": _curve_columns(row, measures),
                 "connectgaps": True,
                 "opacity": opacity,

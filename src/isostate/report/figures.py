@@ -64,10 +64,14 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
         "xaxis": style.log_axis("state (elements per sequence)", min(states), max(states)),
         "yaxis": style.loss_axis(),
     }
-    note = ""
+    notes = []
+    lost = len(select(finished, at["size"], at["condition"], at["train_context"])) - len(members)
+    if lost:
+        notes.append(f"Not drawn: {labels.plural(lost, 'run')} without a finite loss at this context.")
     if unfitted:
         note = f"Without a law: {labels.listing(unfitted)}. Thin lines join the means; the table of laws says why."
-    return {"data": data, "layout": layout, "note": note}
+        notes.append(note)
+    return {"data": data, "layout": layout, "note": " ".join(notes)}
 
 
 def _law_traces(family: str, members: list[Row], fit: dict | None, look: dict, context: int) -> list[dict]:

@@ -77,9 +77,9 @@ def _timed_evals(row: Row) -> list[tuple[float, int, float]]:
     """(seconds, context, loss) of each timed evaluation, at the longest context that it had."""
     found = []
     for point in row["curve"]:
-        if point["eval"] and point["train_s"] is not None:
-            context = max(point["eval"], key=int)
-            found.append((point["train_s"], int(context), point["eval"][context]))
+        finite = {int(context): loss for context, loss in point["eval"].items() if loss is not None}
+        if finite and point["train_s"] is not None:
+            found.append((point["train_s"], max(finite), finite[max(finite)]))
     return found
 
 

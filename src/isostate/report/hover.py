@@ -47,7 +47,7 @@ def of_holdout(name: str, held: dict[str, float]) -> str:
     )
 
 
-def of_positions(group: list[Row], edges: list[int], means: list[float], context: int) -> list[str]:
+def of_positions(group: list[Row], edges: list[int], means: list[float | None], context: int) -> list[str]:
     """A text for each bin of positions."""
     heads = f"{_headline(group[0]) if len(group) == 1 else '<b>' + labels.plotly_text(group[0]['family']) + '</b>'}"
     tail = [f"evaluated at context {context:,}", *_about(group[0])]

@@ -18,8 +18,8 @@ def plain(text: object) -> str:
 
 
 def plotly_text(text: object) -> str:
-    """`text` for a plotly label, where <b>, <a href>, entities and $math$ have a meaning that a name must not have."""
-    return html.escape(plain(text), quote=False).replace("$", "&#36;")
+    """`text` for a plotly label, where tags, entities, $math$ and %{fields} mean something that a name must not."""
+    return html.escape(plain(text), quote=False).replace("$", "&#36;").replace("%", "&#37;")
 
 
 def binary(count: float) -> str:

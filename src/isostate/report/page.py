@@ -37,7 +37,7 @@ def render(study: dict[str, Any], table: list[Row], fits: list[dict[str, Any]]) 
         **scripts,
         name=tables.name(study["name"]),
         title=html.escape(labels.plain(study["name"])),
-        question=tables.name(study["question"]),
+        question=tables.name(study["question"] or study["name"]),
         answer=html.escape(answer(table, fits)),
         facts=html.escape(facts(table)),
         figures="".join(section(number, figure) for number, figure in enumerate(figures, start=1)),

@@ -61,7 +61,7 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
         name = labels.binary(size) if family else labels.plotly_text(f"{group[0]['family']}, {labels.binary(size)}")
         edges = group[0]["final"][str(context)]["by_position"]["edges"]
         losses = [row["final"][str(context)]["by_position"]["loss_nats"] for row in group]
-        means = [fmean(column) for column in zip(*losses, strict=True)]
+        means = [None if None in column else fmean(column) for column in zip(*losses, strict=True)]
         data.append(
             {
                 "type": "scatter",

@@ -6,6 +6,7 @@ condition (corpus, tokenizer, updates, tokens an update), which is almost always
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from statistics import fmean
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from isostate.report import labels
 
 Row = dict[str, Any]
+NOTHING = {"loss_nats": None}
 CONDITION = ("corpus", "tokenizer", "steps", "batch_tokens")
 
 
@@ -34,7 +36,9 @@ def drawn(rows: Iterable[Row]) -> list[Row]:
 
 
 def _mean_loss(rows: list[Row]) -> float:
-    return fmean(final_loss(row, max(eval_contexts([row]))) for row in rows)
+    context = max(eval_contexts(rows))
+    finite = evaluated_at(rows, context)
+    return fmean(final_loss(row, context) for row in finite) if len(finite) == len(rows) else math.inf
 
 
 def cell(row: Row) -> tuple:
@@ -111,7 +115,8 @@ def final_loss(row: Row, context: int) -> float:
 
 
 def evaluated_at(rows: Iterable[Row], context: int) -> list[Row]:
-    return [row for row in rows if str(context) in row["final"]]
+    """Runs with a loss at this context; one that was not finite is null in the records."""
+    return [row for row in rows if row["final"].get(str(context), NOTHING)["loss_nats"] is not None]
 
 
 def by_state(rows: Iterable[Row]) -> dict[int, list[Row]]:

@@ -129,7 +129,7 @@
       root.querySelector(".note").textContent = content.note || "";
       if (content.missing) return;
       const rows = content.data[0].type === "heatmap" ? content.data[0].y.length : Infinity;
-      canvas.style.maxHeight = 110 + 90 * rows + "px"; // a single row of cells need not fill the canvas
+      canvas.style.maxHeight = 160 + 90 * rows + "px"; // a single row of cells need not fill the canvas
       const { data, layout } = dressed(content, dark.matches ? THEMES.dark : THEMES.light, canvas.clientWidth, canvas.clientHeight);
       Plotly.react(plot, data, layout, CONFIG);
     }
@@ -140,7 +140,7 @@
     }
     root.append(exportButton(figure, at));
     draw();
-    return { figure, root, draw };
+    return draw;
   }
 
   function controlElement(figure, control, choose) {
@@ -217,9 +217,10 @@
   }
 
   // On paper: every tab, each at the controls' defaults, in light colours; taken away again afterwards.
-  function drawForPaper(mounted) {
+  function drawForPaper() {
     if (document.querySelector(".printed")) return;
-    for (const { figure, root } of mounted) {
+    for (const figure of figures) {
+      const root = document.getElementById("figure-" + figure.id);
       const at = Object.fromEntries(figure.controls.map((control) => [control.key, control.default]));
       const pages = figure.controls.find((control) => control.kind === "tabs") || { key: "", options: [{}] };
       for (const index of pages.options.keys()) {
@@ -263,10 +264,19 @@
     return falling ? -order : order;
   }
 
-  const mounted = payload.figures.filter((figure) => !figure.empty).map(mount);
-  document.querySelectorAll("table").forEach(sortable);
+  // One figure at a time, so that the page can be read and scrolled while the later ones are drawn.
+  function mountFrom(index) {
+    if (index === figures.length) return;
+    draws.push(mount(figures[index]));
+    setTimeout(mountFrom, 0, index + 1);
+  }
 
-  const redraw = () => mounted.forEach((one) => one.draw());
+  const figures = payload.figures.filter((figure) => !figure.empty);
+  const draws = [];
+  document.querySelectorAll("table").forEach(sortable);
+  mountFrom(0);
+
+  const redraw = () => draws.forEach((draw) => draw());
   let waiting = 0;
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
@@ -276,7 +286,7 @@
     waiting = setTimeout(redraw, 120);
   });
   dark.addEventListener("change", redraw);
-  print.addEventListener("change", () => (print.matches ? drawForPaper(mounted) : clearPaper()));
-  window.addEventListener("beforeprint", () => drawForPaper(mounted));
+  print.addEventListener("change", () => (print.matches ? drawForPaper() : clearPaper()));
+  window.addEventListener("beforeprint", drawForPaper);
   window.addEventListener("afterprint", clearPaper);
 })();
