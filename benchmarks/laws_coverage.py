@@ -57,7 +57,7 @@ def surface_design():
     return {"N": N.ravel(), "D": D.ravel()}
 
 
-def surface_study(seed, bootstrap=400):
+def surface_study(seed, bootstrap=600):
     """The same for the Chinchilla surface."""
     law, x = LAWS["chinchilla"], surface_design()
     y = law.predict(SURFACE, x) * np.exp(SURFACE_NOISE * np.random.default_rng(seed).normal(size=64))
@@ -68,7 +68,7 @@ def surface_study(seed, bootstrap=400):
     )  # fmt: skip
     hits = {name: inside(fit.params[name], value) for name, value in SURFACE.items()}
     hits["a"] = inside(fit.derived["a"], SURFACE["beta"] / (SURFACE["alpha"] + SURFACE["beta"]))
-    low, high = np.quantile(law.predict_batch(fit.draws, TARGET)[:, 0], [0.025, 0.975])
+    low, high = np.quantile(law.predict_batch(fit.draws, TARGET)[:, 0], [fit.tail, 1 - fit.tail])
     hits["prediction at ten times the compute"] = low <= law.predict(SURFACE, TARGET)[0] <= high
     return hits
 

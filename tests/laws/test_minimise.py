@@ -1,5 +1,8 @@
 """The batched search: rows are independent, right against scipy, exact where the data are."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -65,3 +68,18 @@ def test_newton_and_levenberg_never_end_above_where_they_began():
         before, _ = p.gradient(STARTS, np.arange(2))
         _, after = method(p, STARTS, steps=5)
         assert np.all(after <= before)
+
+
+RECORD = Path(__file__).resolve().parents[2] / "benchmarks" / "records" / "laws_speed.json"
+
+
+def test_the_recorded_speed_is_half_a_minute_and_twenty_times_scipys_at_the_same_optimum():
+    # processor seconds, so that other work on the machine that made the record does not enter
+    record = json.loads(RECORD.read_text())
+    assert record["starts"] == 4500
+    assert record["search_and_4000_bootstraps_cpu_s"] < 30
+    assert record["times_scipy_differenced"] > 20
+    assert record["objective"] == pytest.approx(record["scipy_objective"], abs=1e-9)
+    assert record["peak_rss_mb"] < 1000
+    cpu = record["bootstrap_cpu_s"]
+    assert cpu["4000"] / cpu["1000"] == pytest.approx(4, rel=0.35), "cost linear in bootstraps"

@@ -1,10 +1,11 @@
 """Bootstraps draw what they say they draw."""
 
 import numpy as np
+import pytest
 
 from isostate.laws import LAWS, Options
 from isostate.laws.objectives import OBJECTIVES
-from isostate.laws.resample import bootstrap, counts, targets
+from isostate.laws.resample import bootstrap, counts, tail, targets
 from tests.laws.planted import PLANTED
 
 LAW, CASE = LAWS["params"], PLANTED["params"]
@@ -41,3 +42,8 @@ def test_every_scheme_spreads_about_the_truth_and_repeats_by_seed():
         )
         np.testing.assert_array_equal(first, again)
         assert first[:, 0].std() > 0
+
+
+def test_the_tail_widens_a_small_sample_and_leaves_a_large_one_alone():
+    assert tail(0.95, 10**6, 5, "case") == pytest.approx(0.025, abs=1e-6)
+    assert tail(0.95, 64, 5, "case") < tail(0.95, 64, 5, "residual") < 0.025

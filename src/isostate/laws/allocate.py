@@ -77,11 +77,12 @@ def allocate(
         *_extrapolation(fit, pair, first[0], second[0]),
         *_at_limits(ranges, pair, first[0], second[0], spend, budget),
     ]
+    tail = (1 - fit.level) / 2 if fit.tail is None else fit.tail
     amounts = {
-        symbol: percentile(float(column[0]), column[1:], fit.level)
+        symbol: percentile(float(column[0]), column[1:], tail)
         for symbol, column in zip(pair, (first, second), strict=True)
     }
-    loss_interval = percentile(float(loss[0]), loss[1:], fit.level)
+    loss_interval = percentile(float(loss[0]), loss[1:], tail)
     return Allocation(budget, pair, amounts, loss_interval, tuple(alarms), dict(limits or {}))
 
 

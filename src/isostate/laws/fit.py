@@ -22,7 +22,7 @@ from isostate.laws.problem import Problem
 from isostate.laws.result import Fit, HoldOut, Interval
 
 SAME_OPTIMUM = 1e-6  # relative distance in objective at which two starts count as having found the same optimum
-NEAR = 1e-2  # and at which a start is worth polishing to see whether it has
+NEAR = 1e-3  # and at which a start is worth polishing to see whether it has
 Starts = Literal["grid", "projected"]
 
 
@@ -60,6 +60,7 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
     if refusal:
         return replace(empty, alarms=refusal.alarms, advice=refusal.advice)
     found = search(law, inputs, y_n, objective, options)
+    tail = resample.tail(options.level, len(y_n), len(law.names), options.resampling)
     draws = None
     if options.bootstrap:
         draws = resample.bootstrap(law, inputs, y_n, found.theta, objective, options)
@@ -68,8 +69,9 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
         held = _predict_held_out(law, inputs, y_n, held_n, found.theta, objective, options)
     fit = replace(
         empty,
-        params=_intervals(law.names, found.values, draws, options.level),
-        derived=derive(law, found.values, draws, options.level),
+        params=_intervals(law.names, found.values, draws, tail),
+        derived=derive(law, found.values, draws, tail),
+        tail=tail,
         holdout=held,
         converged=found.converged,
         starts=found.starts,
@@ -183,7 +185,7 @@ def _predict_held_out(
         inflation = np.sqrt(len(log_residual_n) / max(len(log_residual_n) - len(law.names), 1))
         last = {s: c[order : order + 1] for s, c in large.items()}
         drawn_B = law.predict_batch(draws, last)[:, 0] * np.exp(noise_B * inflation)
-        tail = (1 - options.level) / 2
+        tail = resample.tail(options.level, int((~held_n).sum()), len(law.names), options.resampling)
         low, high = (float(end) for end in np.nanquantile(drawn_B, [tail, 1 - tail]))
     size = float(np.prod([c[order] for c in large.values()]))
     relative_n = predicted_n / y_n[held_n] - 1.0
@@ -197,27 +199,26 @@ def _subset(column: ArrayLike | None, mask: NDArray[np.bool_]) -> Array | None:
     return None if column is None else np.asarray(column)[mask]
 
 
-def _intervals(names: tuple[str, ...], values: Array, draws: Array | None, level: float) -> dict[str, Interval]:
+def _intervals(names: tuple[str, ...], values: Array, draws: Array | None, tail: float) -> dict[str, Interval]:
     if draws is None:
         return {name: Interval(float(value)) for name, value in zip(names, values, strict=True)}
-    return {name: percentile(float(values[k]), draws[:, k], level) for k, name in enumerate(names)}
+    return {name: percentile(float(values[k]), draws[:, k], tail) for k, name in enumerate(names)}
 
 
-def derive(law: Law, values: Array, draws: Array | None, level: float) -> dict[str, Interval]:
+def derive(law: Law, values: Array, draws: Array | None, tail: float) -> dict[str, Interval]:
     """What follows from the parameters, with the interval that follows from theirs."""
     point = dict(zip(law.names, values, strict=True))
     many = dict(zip(law.names, draws.T, strict=True)) if draws is not None else None
     return {
-        name: percentile(float(rule(point)), np.asarray(rule(many)), level) if many else Interval(float(rule(point)))
+        name: percentile(float(rule(point)), np.asarray(rule(many)), tail) if many else Interval(float(rule(point)))
         for name, rule in law.derived.items()
     }
 
 
-def percentile(value: float, draws_B: Array, level: float) -> Interval:
-    """The percentile interval and standard error of draws around a value."""
+def percentile(value: float, draws_B: Array, tail: float) -> Interval:
+    """The percentile interval, with `tail` on either side, and standard error of draws around a value."""
     finite_B = draws_B[np.isfinite(draws_B)]
     if len(finite_B) < 20:
         return Interval(value)
-    tail = (1 - level) / 2
     low, high = np.quantile(finite_B, [tail, 1 - tail])
     return Interval(value, float(low), float(high), float(np.std(finite_B, ddof=1)))

@@ -19,7 +19,6 @@ from isostate.laws.problem import Problem
 
 FEW = 128  # rows that are not worth a second thread
 STALLED, HARDLY = 4, 1e-9  # a row is done after 4 steps that each descend by less than 1e-9 of its value
-ROUGHLY = 1e-6  # the same for a search that polishes only what ends near the best
 TRIALS = 40  # or after 40 halvings of a step
 
 
@@ -46,7 +45,7 @@ def _minimise_rows(
     problem = problem.of(rows)
     if problem.objective.squares:
         return levenberg(problem, theta_BK, steps=steps)
-    theta_BK, value_B = bfgs(problem, theta_BK, steps=steps, hardly=HARDLY if polish else ROUGHLY)
+    theta_BK, value_B = bfgs(problem, theta_BK, steps=steps)
     return newton(problem, theta_BK, steps=6) if polish else (theta_BK, value_B)
 
 
@@ -85,12 +84,12 @@ class _Rows:
 
 
 @np.errstate(all="ignore")
-def bfgs(problem: Problem, theta_BK: Array, *, steps: int, hardly: float = HARDLY) -> tuple[Array, Array]:
+def bfgs(problem: Problem, theta_BK: Array, *, steps: int) -> tuple[Array, Array]:
     """BFGS with a weak Wolfe search by bisection and doubling; one evaluation of all live rows a step."""
     final_BK, final_B = theta_BK.copy(), np.empty(len(theta_BK))
     rows = _Rows.at(problem, theta_BK)
     for _ in range(steps):
-        _advance(problem, rows, hardly)
+        _advance(problem, rows)
         done_B = (rows.stalled_B >= STALLED) | (rows.trials_B > TRIALS) | ~np.isfinite(rows.f_B)
         if done_B.any():
             final_BK[rows.row_B[done_B]], final_B[rows.row_B[done_B]] = rows.x_BK[done_B], rows.f_B[done_B]
@@ -101,7 +100,7 @@ def bfgs(problem: Problem, theta_BK: Array, *, steps: int, hardly: float = HARDL
     return final_BK, final_B
 
 
-def _advance(problem: Problem, rows: _Rows, hardly: float) -> None:
+def _advance(problem: Problem, rows: _Rows) -> None:
     """One trial step of every live row: accepted with a new direction, or its bracket narrowed."""
     slope_B = np.einsum("bk,bk->b", rows.g_BK, rows.direction_BK)
     trial_BK = rows.x_BK + rows.step_B[:, None] * rows.direction_BK
@@ -114,7 +113,7 @@ def _advance(problem: Problem, rows: _Rows, hardly: float) -> None:
     accept_B = armijo_B & (wolfe_B | (rows.trials_B > 12))
     bracketed_B = np.isfinite(rows.high_B)
     rows.step_B = np.where(bracketed_B, 0.5 * (rows.low_B + np.minimum(rows.high_B, 1e300)), 2.0 * rows.step_B)
-    small_B = rows.f_B - trial_f_B <= hardly * np.abs(rows.f_B)
+    small_B = rows.f_B - trial_f_B <= HARDLY * np.abs(rows.f_B)
     rows.stalled_B = np.where(accept_B, np.where(small_B, rows.stalled_B + 1, 0), rows.stalled_B)
     s_BK, d_BK = trial_BK - rows.x_BK, trial_g_BK - rows.g_BK
     rows.inverse_BKK = _update(rows.inverse_BKK, s_BK, d_BK, accept_B, rows.fresh_B > 0)

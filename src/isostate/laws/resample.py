@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy import stats
 
 from isostate.laws.law import Array, Law
 from isostate.laws.minimise import minimise
@@ -37,6 +38,17 @@ def bootstrap(
     problem = Problem(law, objective, x, y_Bn, w_Bn)
     theta_BK, _ = minimise(problem, np.repeat(theta_K[None], options.bootstrap, axis=0), threads=options.threads)
     return law.natural(theta_BK)
+
+
+def tail(level: float, n: int, n_params: int, scheme: Scheme) -> float:
+    """The share to cut off either side of the draws for an interval of that level.
+
+    Percentiles of a small sample are too narrow: Student's quantile takes the normal's place, and draws of cases, whose
+    spread is not inflated, are widened by sqrt(n / dof) (the expanded percentiles of Hesterberg 2015, section 3.3).
+    """
+    dof = max(n - n_params, 1)
+    widened = np.sqrt(n / dof) if scheme in ("case", "cluster") else 1.0
+    return float(stats.norm.cdf(-widened * stats.t.ppf(0.5 + level / 2, dof)))
 
 
 def counts(rng: np.random.Generator, n: int, options: Options) -> Array:

@@ -84,6 +84,7 @@ class Fit:
     alarms: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     bootstrap: dict[str, Interval] = field(default_factory=dict)
+    tail: float | None = None  # share of the draws beyond either end of an interval
     draws: Array | None = field(default=None, repr=False, compare=False)  # (bootstraps, parameters), natural units
 
     @property
