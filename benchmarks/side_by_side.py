@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+PAUSE_S = 0.5  # OpenMP's threads spin for some 0.2 s after a round, on the cores of the next one
+
 Contestant = Callable[[], Callable[[], None]]
 
 
@@ -49,6 +51,7 @@ def compare(names: list[str], rounds: int, threads: int) -> dict[str, dict[str, 
     for _ in range(rounds):
         for name, worker in workers.items():
             assert worker.stdin is not None
+            time.sleep(PAUSE_S)
             print("round", file=worker.stdin, flush=True)
             took, peaks[name] = json.loads(_read(worker))
             seconds[name].append(took)

@@ -79,10 +79,13 @@ class SoftmaxConfig(AttentionConfig):
         return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
 
     def saved_elements(self, batch: int, context: int) -> int:
-        """What the fused kernel is given and gives back; of queries that nothing changed the whole projection."""
+        """What the fused kernel is given and gives back; what nothing changed is a view that keeps the projection."""
         wide, narrow = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
-        queries = wide if self.positions == "rotary" or self.qk_norm == "rms" else wide + 2 * narrow
-        token = normalised_elements(self, self.n_kv_heads) + queries + 3 * wide + self.n_heads
+        turned = self.positions == "rotary" or self.qk_norm == "rms"  # queries and keys of their own
+        repeated = self.n_kv_heads < self.n_heads  # keys and values of their own
+        token = normalised_elements(self, self.n_kv_heads) + wide + self.n_heads
+        token += turned * wide + (turned or repeated) * wide + repeated * wide
+        token += 0 if turned and repeated else wide + 2 * narrow
         if self.positions != "alibi":
             return batch * context * token
         return batch * context * (token + wide) + self.n_heads * self._block_scores(context)  # blocks, joined; biases
@@ -103,7 +106,9 @@ class KeyValueState(State):
 
     def append(self, k_BGTK: Tensor, v_BGTV: Tensor, keep: int | None = None) -> KeyValueState:
         """With the new positions at the end; only the last `keep`, where given."""
-        k, v = torch.cat([self.k_BGSK, k_BGTK], dim=2), torch.cat([self.v_BGSV, v_BGTV], dim=2)
+        k, v = k_BGTK, v_BGTV
+        if self.k_BGSK.shape[2]:  # an empty cache would cost two copies of everything
+            k, v = torch.cat([self.k_BGSK, k], dim=2), torch.cat([self.v_BGSV, v], dim=2)
         drop = 0 if keep is None else max(0, k.shape[2] - keep)
         return KeyValueState(k[:, :, drop:], v[:, :, drop:], self.position + k_BGTK.shape[2])
 
