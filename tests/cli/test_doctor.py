@@ -14,8 +14,8 @@ def test_it_tells_versions_and_speed(capsys, monkeypatch):
     )
     assert main(["doctor"]) == 0
     told = capsys.readouterr().out
-    assert "matrix products, 1 thread: 50GFLOP/s" in told
-    assert "memory: 10GB/s" in told
+    assert "matrix products, 1 thread: 50 GFLOP/s" in told
+    assert "memory: 10 GB/s" in told
     assert "all is well" in told
 
 

@@ -90,8 +90,8 @@ def _print(answer: dict[str, Any]) -> None:
     if "speed" in answer:
         speed = answer["speed"]
         for threads, rate in speed["gemm_flops_per_s"].items():
-            screen.print(f"matrix products, {show.plural(int(threads), 'thread')}: {show.decimal(rate)}FLOP/s")
-        screen.print(f"memory: {show.decimal(speed['memory_bytes_per_s'])}B/s")
+            screen.print(f"matrix products, {show.plural(int(threads), 'thread')}: {show.decimal(rate, 'FLOP/s')}")
+        screen.print(f"memory: {show.decimal(speed['memory_bytes_per_s'], 'B/s')}")
     for line in answer["missing"]:
         screen.print(f"not installed, not needed to run studies: {line}", soft_wrap=True)
     for line in answer["problems"]:

@@ -35,12 +35,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
     return drawn
 
 
-def decimal(number: float) -> str:
-    """'1.2M'; three digits at most."""
-    for unit, factor in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
+def decimal(number: float, unit: str = "") -> str:
+    """'1.2M'; three digits at most. With a unit of measure, '86.2 GFLOP/s'."""
+    space = " " if unit else ""
+    for prefix, factor in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
         if abs(number) >= 0.9995 * factor:
-            return f"{number / factor:.3g}{unit}"
-    return f"{number:.3g}"
+            return f"{number / factor:.3g}{space}{prefix}{unit}"
+    return f"{number:.3g}{space}{unit}"
 
 
 def binary_bytes(n_bytes: float) -> str:
