@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isostate.quantities import Cost, ParamCount, StateSize
+from isostate.quantities import Cost, Operator, ParamCount, StateSize
 
 counts = st.integers(0, 10**15)
 costs = st.builds(Cost, counts, counts, counts)
@@ -18,6 +18,10 @@ def test_a_cost_keeps_its_three_kinds_apart():
     total = Cost(matmul_flops=6, other_flops=3, moved_bytes=8) + Cost(matmul_flops=10, other_flops=1, moved_bytes=4)
     assert total == Cost(matmul_flops=16, other_flops=4, moved_bytes=12)
     assert total.total_flops == 20  # bytes are no FLOPs
+
+
+def test_an_operators_total_is_its_cost_as_often_as_it_runs():
+    assert Operator("scores", Cost(6, 3, 8), times=12).total == Cost(72, 36, 96)
 
 
 @given(costs, costs, st.integers(0, 100))

@@ -1,6 +1,7 @@
 """Plain numbers with units: what a model costs, what it remembers, how many parameters it has.
 
 `Cost` keeps matmul FLOPs, other FLOPs and bytes moved apart (1 multiply-accumulate = 2 FLOPs; FORMULAS section 2).
+`Operator` is one kind of computation and how often it runs.
 `StateSize` lists the parts of a recurrent state in elements (FORMULAS section 1.4). All are immutable and add.
 """
 
@@ -32,6 +33,24 @@ class Cost:
         return Cost(self.matmul_flops * times, self.other_flops * times, self.moved_bytes * times)
 
     __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One kind of computation in a model, such as a layer's score matrix: its cost once, and how often it runs.
+
+    `weight_bytes` and `state_bytes` are those of `cost.moved_bytes` that read weights and that read or write the state.
+    """
+
+    name: str
+    cost: Cost
+    times: int = 1
+    weight_bytes: int = 0
+    state_bytes: int = 0
+
+    @property
+    def total(self) -> Cost:
+        return self.times * self.cost
 
 
 @dataclass(frozen=True)
