@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 
@@ -52,3 +54,16 @@ def test_the_reference_study_has_sizes_contexts_and_seeds_as_coordinates():
     assert len({cell.size for cell in cells}) >= 2
     assert len({cell.config.data.context for cell in cells}) >= 3
     assert len({cell.config.seed for cell in cells}) >= 3
+
+
+def test_the_readme_shows_the_quickstart_as_it_is_and_numbers_of_its_record():
+    root = STUDIES.parent
+    readme, study = (root / "README.md").read_text(), (STUDIES / "quickstart.toml").read_text()
+    body = study[study.index("name =") :].rstrip()
+    assert textwrap.indent(body, "    ") in readme
+    record = [json.loads(line) for line in (root / "docs" / "quickstart.jsonl").read_text().splitlines()]
+    loss = {(row["family"], row["state_elements"]): f"{row['loss_nats_1024']:.3f}" for row in record}
+    assert len(record) == len(cells_of("quickstart"))
+    told = " ".join(readme[readme.index("*The first figure") : readme.index("## Two commands")].split())
+    assert f"stands at {loss['window-3kv', 1056]} nats" in told
+    assert f"takes 3,360 elements to {loss['window', 3360]}." in told
