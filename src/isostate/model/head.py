@@ -41,11 +41,13 @@ class _MeanLoss(torch.autograd.Function):
         dweight_UD = torch.zeros_like(weight_UD)
         for rows in _pieces(n_rows, weight_UD.shape[0]):
             x, targets_M1 = x_MD[rows], targets_M[rows, None]
-            logits_MU = torch.log_softmax(x @ weight_UD.T, dim=1)
-            total -= logits_MU.gather(1, targets_M1).sum(dtype=torch.float64)
+            logits_MU = x @ weight_UD.T
+            weights_MU = logits_MU.softmax(1)
+            chance_M1 = weights_MU.gather(1, targets_M1)
+            total += _losses(logits_MU, chance_M1, targets_M1).sum(dtype=torch.float64)
+            del logits_MU
             # d (sum of losses) / d logits = softmax - onehot; the mean's 1 / n_rows waits for backward
-            weights_MU = logits_MU.exp_()
-            weights_MU.scatter_add_(1, targets_M1, weights_MU.new_full(targets_M1.shape, -1.0))
+            weights_MU.scatter_(1, targets_M1, chance_M1 - 1.0)
             torch.mm(weights_MU, weight_UD, out=dx_MD[rows])
             dweight_UD.addmm_(weights_MU.T, x)
         ctx.save_for_backward(dx_MD, dweight_UD)
@@ -57,6 +59,16 @@ class _MeanLoss(torch.autograd.Function):
         dx_MD, dweight_UD = ctx.saved_tensors
         scale = dloss / len(dx_MD)
         return dx_MD * scale, dweight_UD * scale, None
+
+
+def _losses(logits_MU: Tensor, chance_M1: Tensor, targets_M1: Tensor) -> Tensor:
+    """-log of the target's probability; from the logits where that is too small for its dtype's whole precision."""
+    losses_M1 = -chance_M1.log()
+    small_M = chance_M1.squeeze(1) < torch.finfo(chance_M1.dtype).tiny
+    if small_M.any():
+        logits_mU = logits_MU[small_M]
+        losses_M1[small_M] = logits_mU.logsumexp(1, keepdim=True) - logits_mU.gather(1, targets_M1[small_M])
+    return losses_M1
 
 
 def _pieces(n_rows: int, vocab_size: int) -> list[slice]:
