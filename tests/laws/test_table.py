@@ -8,7 +8,8 @@ import pytest
 
 from isostate.config import UserError
 from isostate.laws import LAWS
-from isostate.laws.table import fit_table, from_rows, mixtures, numbers, read_table, where
+from isostate.laws.table import fit_table, from_rows, mixtures, numbers, where
+from isostate.laws.table_file import read_table
 from tests.laws.planted import PLANTED
 
 CASE = PLANTED["chinchilla"]
