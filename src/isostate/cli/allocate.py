@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isostate.cli import law_words, show
-from isostate.cli.budgets import Budget, Paid, budget_of, fixed_of, limits_of
+from isostate.cli.budgets import DOUBTS, Budget, Paid, budget_of, fixed_of, limits_of
 from isostate.cli.law_lists import list_public
 from isostate.cli.laws import (
     BOOTSTRAP,
@@ -105,12 +105,13 @@ def allocate(
     paid = Paid(
         compute, hours, flops_per_s, inference_tokens, memory_bytes, bytes_per_param, bytes_per_element, sequences
     )
-    from isostate.cli import law_fits
+    from isostate.cli.law_fits import law_and_fit
 
+    form, make = law_and_fit(request, fit, public)
+    budget = budget_of(paid, form)
+    limits, fixed = limits_of(form, budget, most, least), fixed_of(form, budget, at)
     with show.waiting("fitting"):
-        by = law_fits.fit_from(request, fit, public)
-        budget = budget_of(paid, by.law)
-        limits, fixed = limits_of(by.law, budget, most, least), fixed_of(by.law, budget, at)
+        by = make()
         found = frontier(by, budget, limits, fixed)
     if json:
         show.print_json(answer_of(by, budget, found, limits, fixed))
@@ -128,6 +129,8 @@ def frontier(
 
     found = allocations(by, budget.amounts, cost=budget.cost, pair=budget.pair, fixed=fixed, limits=limits)
     beyond = extrapolation(by, fixed) if by.points else []
+    if budget.unit != "bytes" and by.law.name in DOUBTS:
+        beyond.append(DOUBTS[by.law.name])
     return [replace(one, alarms=(*one.alarms, *beyond)) for one in found]
 
 
@@ -135,7 +138,9 @@ def answer_of(
     by: Fit, budget: Budget, found: list[Allocation], limits: dict[str, tuple[float, float]], fixed: dict[str, float]
 ) -> dict[str, Any]:
     """The answer as plain values."""
-    return {
+    from isostate.laws.result import plain
+
+    answer = {
         "law": by.law.name,
         "values": by.values,
         "pair": list(budget.pair),
@@ -147,6 +152,7 @@ def answer_of(
         "allocations": [one.to_dict() for one in found],
         "fit_alarms": list(by.alarms),
     }
+    return plain(answer)
 
 
 def _print(by: Fit, budget: Budget, found: list[Allocation], fixed: dict[str, float]) -> None:
@@ -174,7 +180,7 @@ def _print(by: Fit, budget: Budget, found: list[Allocation], fixed: dict[str, fl
         cell += [law_words.number(amounts[1].value / amounts[0].value, 4)] * ratio
         cells.append([*cell, *(law_words.number(v, 5) for v in (one.loss.value, one.loss.low, one.loss.high))])
     screen.print()
-    screen.print(show.table(heads, cells))
+    law_words.print_table(screen, show.table(heads, cells))
     screen.print()
     shared = [alarm for alarm in found[0].alarms if all(alarm in one.alarms for one in found)]
     alarms = shared + [

@@ -1,6 +1,8 @@
 """`isostate`: the verbs, and what every verb shares: exit codes, one line for a mistake, no traceback for a user.
 
-0  done        1  a run died or could not end: run again        2  a user's mistake, or what the system refused
+0  done
+1  a run died or could not end: run again; or a table that carries no law
+2  a user's mistake, or what the system refused
 130, 143  stopped by SIGINT, SIGTERM
 """
 

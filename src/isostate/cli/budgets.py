@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from isostate.laws.allocate import CostOf
 
 
+# Laws of models for which 6 N D is not what training computes.
+DOUBTS = {
+    "fine-grained": "6 N D counts every parameter, of which a mixture of experts computes with a few: budget for those",
+    "precision": "6 N D counts a product of few bits as one of many",
+}
+
+
 @dataclass(frozen=True)
 class Paid:
     """How a budget is paid: its options as given, one of `compute`, `hours` and `memory_bytes` among them."""

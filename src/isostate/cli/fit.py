@@ -98,6 +98,7 @@ def answer_of(fitted: Fitted, with_sensitivity: bool) -> dict[str, Any]:
     """`Fit.to_dict()` and the draws; the comparison with a published fit and the sensitivity matrix where asked for."""
     from isostate.cli.law_fits import sensitivity_of
     from isostate.laws.registry import beside
+    from isostate.laws.result import plain
     from isostate.laws.saved import saved
 
     answer = saved(fitted.fit)
@@ -105,7 +106,7 @@ def answer_of(fitted: Fitted, with_sensitivity: bool) -> dict[str, Any]:
         answer["public"] = {"name": fitted.theirs.name, "rows": beside(fitted.theirs, fitted.fit)}
     if with_sensitivity and fitted.fit.params:
         answer["sensitivity"] = sensitivity_of(fitted)
-    return answer
+    return plain(answer)
 
 
 def write(fit: Fit, answer: dict[str, Any], folder: Path) -> list[Path]:
@@ -122,7 +123,7 @@ def _print(fitted: Fitted, answer: dict[str, Any], files: list[Path]) -> None:
     law_words.print_fit(screen, known, _about(fitted))
     if "public" in answer:
         screen.print()
-        screen.print(_beside(answer["public"]["rows"]))
+        law_words.print_table(screen, _beside(answer["public"]["rows"]))
     if "sensitivity" in answer:
         screen.print()
         _print_sensitivity(answer)
@@ -162,9 +163,11 @@ def _beside(rows: list[dict[str, Any]]) -> Table:
 def _print_sensitivity(answer: dict[str, Any]) -> None:
     """A refit a row, then how far each result moves over them."""
     screen, rows = show.console(), answer["sensitivity"]
-    screen.print(law_words.rows_table(rows))
+    told = [key for key in rows[0] if key != "starts" and (key != "count" or len({row["count"] for row in rows}) > 1)]
+    law_words.print_table(screen, law_words.rows_table([{key: row[key] for key in told} for row in rows]))
     names = [*answer["params"], *answer["derived"]]
-    spans = {name: [row[name] for row in rows] for name in names}
-    lines = [(name, f"{law_words.number(min(span))} to {law_words.number(max(span))}") for name, span in spans.items()]
+    spans = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    ends = {name: (min(span), max(span)) for name, span in spans.items() if span}
+    lines = [(name, f"{law_words.number(low)} to {law_words.number(high)}") for name, (low, high) in ends.items()]
     screen.print()
     screen.print(law_words.facts([("over all", f"of these {len(rows)} refits"), *lines]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from isostate.study.file import find_study
 
 FEWEST_DRAWS = 100
 DRAWS_BEYOND = 4  # outside an interval, at least: two at either end
+# What overflows comes out infinite or NaN, and the fit's alarms say so; numpy's own words would be one line too many.
+quiet = np.errstate(all="ignore")
 MOST_CELLS = 10**8  # of draws times rows: 1 GB or so
 TABLE_ENDINGS = (".csv", ".jsonl", ".parquet", ".gz")
 
@@ -79,19 +82,21 @@ def fit_public(request: Request, name: str, cache: Path | None) -> Fitted:
     return Fitted(fitted.fit, fitted.source, theirs)
 
 
-def fit_from(request: Request, file: Path | None, public: str | None) -> Fit:
-    """The fit of a file that `isostate fit --json` wrote, the values of a published one, or the fit of a table."""
+def law_and_fit(request: Request, file: Path | None, public: str | None) -> tuple[Law, Callable[[], Fit]]:
+    """The law, before the time that its fit takes, and the fit: saved in a file, published, or of a table."""
     if file is not None and public is not None:
         raise UserError("--fit and --public both bring a fit; leave one out")
     if file is not None:
         request.refuse(f"--fit {file.name} holds a finished fit")
-        return read_saved(file)
+        saved = read_saved(file)
+        return saved.law, lambda: saved
     if public is not None:
         request.refuse(f"--public {public} is a finished fit")
-        return as_fit(published(public))
+        theirs = published(public)
+        return theirs.law, lambda: as_fit(theirs)
     if request.table is None:
-        raise UserError("by which law? give a TABLE with --law, or --fit FIT.json, or --public NAME")
-    return fit_request(request).fit
+        raise UserError("by which law? give a TABLE with --law, or a finished fit (--help says which)")
+    return law_named(request.law), lambda: fit_request(request).fit
 
 
 def open_table(name: str, runs: Path) -> tuple[Table, tuple[str, ...]]:
@@ -113,6 +118,7 @@ def open_table(name: str, runs: Path) -> tuple[Table, tuple[str, ...]]:
     return from_rows(rows), (f"{left} runs unfinished, or at a worse learning rate",) if left else ()
 
 
+@quiet
 def sensitivity_of(fitted: Fitted) -> list[dict[str, Any]]:
     """The sensitivity matrix of a fit: objectives, outliers dropped, other ways to count that the table holds."""
     source, law = fitted.source, fitted.fit.law
@@ -127,6 +133,7 @@ def sensitivity_of(fitted: Fitted) -> list[dict[str, Any]]:
     return sensitivity(law, x, positive(table, source.columns.y, row_n), counts=counts, drop=drop)
 
 
+@quiet
 def _fit(
     request: Request, name: str, law: Law, table: Table, left_out: tuple[str, ...], objective: str | None = None
 ) -> Fitted:

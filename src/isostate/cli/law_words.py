@@ -43,17 +43,24 @@ def print_fit(screen: Console, answer: Answer, about: Iterable[tuple[str, str]] 
     if values:
         lines.append(("fitted", fitted_equation(answer["equation"], values)))
     screen.print(facts([*lines, *about]))
-    blocks: list[Table] = [parameters(answer)] if values else []
+    if values:
+        screen.print()
+        print_table(screen, parameters(answer))
     if answer["derived"]:
         follows = [(name, interval(row), meaning(answer["law"], name)) for name, row in answer["derived"].items()]
-        blocks.append(facts(follows))
-    for block in [*blocks, facts([*how(answer), *rest(answer)])]:
         screen.print()
-        screen.print(block)
+        screen.print(facts(follows))
+    screen.print()
+    screen.print(facts([*how(answer), *rest(answer)]))
     for title, drawn in tables_of_rest(answer):
         screen.print()
         screen.print(f"{title.replace('_', ' ')}:")
-        screen.print(drawn)
+        print_table(screen, drawn)
+
+
+def print_table(screen: Console, drawn: Table) -> None:
+    """As wide as it is, so that a narrow terminal wraps its lines and no digit is cut."""
+    Console(file=screen.file, width=max(screen.width, show.WIDTH), markup=False, highlight=False).print(drawn)
 
 
 def print_alarms(screen: Console, alarms: Iterable[str], advice: Iterable[str] = ()) -> None:
@@ -142,6 +149,8 @@ def hold_out(answer: Answer) -> str:
     held = answer["holdout"]
     if held is None:
         return "none: the law has not been tested on points it had not seen"
+    if any(held[key] is None for key in ("predicted", "low", "high", "error")):
+        return f"{show.plural(held['n'], 'point')}, of which a fit without them predicts nothing finite"
     covered = held["low"] <= held["observed"] <= held["high"]
     ends = f" ({number(held['low'], 4)} to {number(held['high'], 4)})"
     off = f"off by {100 * held['error']:+.2f} %, {'inside' if covered else 'outside'} its interval"

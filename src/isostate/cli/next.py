@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,11 +103,14 @@ def next_run(
     from isostate.cli import law_fits
     from isostate.laws import planning
 
+    form, make = law_fits.law_and_fit(request, fit, None)
+    wanted = wanted_of(form, target)
+    axes = axes_for(form, candidates) if candidates is not None else None
+    share = None if within is None else number_of(within, "--within")
     with show.waiting("fitting"):
-        by = law_fits.fit_from(request, fit, None)
-        choice = choice_of(by, target, candidates, at)
+        by = make()
+        choice = choice_of(by, wanted, axes if axes is not None else ranges_of(by), amounts_of(at, "--at"))
         ranked = planning.next_run(by, choice.target, choice.candidates, choice.cost)
-        share = None if within is None else number_of(within, "--within")
         needed = None
         if share is not None:
             needed = planning.runs_needed(by, choice.target, share, choice.candidates, choice.cost)
@@ -118,36 +122,37 @@ def next_run(
     return 0
 
 
-def choice_of(by: Fit, target: str, candidates: str | None, at: str | None) -> Choice:
-    """Target and candidates, every input of the law in both; what a run costs from them and `--at`."""
+def wanted_of(law: Law, target: str) -> dict[str, float]:
+    """--target: every input of the law."""
     from isostate.laws.columns import symbol_of
 
-    law = by.law
-    if not by.params:
-        raise UserError(f"the fit of {law.name!r} failed ({by.alarms[0]}); plan from a law that fits")
     wanted = {symbol_of(law, name): value for name, value in amounts_of(target, "--target").items()}
+    return _whole(law, wanted, "--target")
+
+
+def axes_for(law: Law, candidates: str) -> dict[str, list[float]]:
+    """--candidates: values of every input of the law, of which every combination is one run to choose."""
+    from isostate.laws.columns import symbol_of
+
     axes = {symbol_of(law, name): values for name, values in axes_of(candidates, "--candidates").items()}
-    if candidates is None:
-        axes = ranges_of(by)
-    for option, given in (("--target", wanted), ("--candidates", axes)):
-        missing = [symbol for symbol in law.inputs if symbol not in given]
-        if missing:
-            raise UserError(f"{option} leaves out {', '.join(missing)}; law {law.name!r} takes {', '.join(law.inputs)}")
-    count = 1
-    for values in axes.values():
-        count *= len(values)
+    count = math.prod(len(values) for values in axes.values())
     if count > MOST_CANDIDATES:
-        raise UserError(
-            f"--candidates: {count:,} runs to choose from; at most {MOST_CANDIDATES:,}, so take fewer steps"
-        )
-    every = list(itertools.product(*(axes[symbol] for symbol in law.inputs)))
-    columns = {symbol: [run[i] for run in every] for i, symbol in enumerate(law.inputs)}
-    cost, unit = cost_of(law, columns, amounts_of(at, "--at"), len(every))
+        raise UserError(f"--candidates: {count:,} runs to choose from; take fewer steps, {MOST_CANDIDATES:,} at most")
+    return _whole(law, axes, "--candidates")
+
+
+def choice_of(by: Fit, wanted: dict[str, float], axes: dict[str, list[float]], at: dict[str, float]) -> Choice:
+    """Every combination of the axes, and what each costs."""
+    every = list(itertools.product(*(axes[symbol] for symbol in by.law.inputs)))
+    columns = {symbol: [run[i] for run in every] for i, symbol in enumerate(by.law.inputs)}
+    cost, unit = cost_of(by.law, columns, at, len(every))
     return Choice(wanted, columns, cost, unit)
 
 
 def ranges_of(by: Fit) -> dict[str, list[float]]:
     """A grid over what the table spans; one value where it has one."""
+    if not by.params:
+        raise UserError(f"the fit of {by.law.name!r} failed ({by.alarms[0]}); plan from a law that fits")
     axes: dict[str, list[float]] = {}
     for symbol in by.law.inputs:
         seen = [point[symbol if symbol in point else "x"] for point in by.points]
@@ -180,6 +185,7 @@ def answer_of(
     import numpy as np
 
     from isostate.laws.allocate import extrapolation
+    from isostate.laws.result import plain
 
     prediction = float(by.predict({symbol: np.array([value]) for symbol, value in choice.target.items()})[0])
     answer: dict[str, Any] = {
@@ -196,7 +202,7 @@ def answer_of(
         answer["within"] = share
         answer["needed"] = [run.to_dict() for run in needed]
         answer["needed_cost"] = sum(run.cost for run in needed)
-    return answer
+    return plain(answer)
 
 
 def _print(answer: dict[str, Any], law: Law, top: int) -> None:
@@ -219,7 +225,9 @@ def _print(answer: dict[str, Any], law: Law, top: int) -> None:
         for run in answer["ranked"][:top]
     ]
     screen.print()
-    screen.print(show.table([*law.inputs, answer["cost_unit"], "then known to +-", "gain per cost"], cells, left=0))
+    law_words.print_table(
+        screen, show.table([*law.inputs, answer["cost_unit"], "then known to +-", "gain per cost"], cells, left=0)
+    )
     most = min(answer["ranked"], key=lambda run: (run["after"], run["cost"]))
     inputs = ", ".join(f"{symbol} = {law_words.number(most['inputs'][symbol], 4)}" for symbol in law.inputs)
     screen.print()
@@ -245,8 +253,15 @@ def _print_needed(answer: dict[str, Any], law: Law) -> None:
     )
     kinds = Counter(tuple(run["inputs"][symbol] for symbol in law.inputs) for run in runs)
     cells = [[str(count), *(law_words.number(value, 4) for value in kind)] for kind, count in kinds.items()]
-    screen.print(show.table(["runs", *law.inputs], cells, left=0))
+    law_words.print_table(screen, show.table(["runs", *law.inputs], cells, left=0))
 
 
 def _share(value: float) -> str:
     return f"{100 * value:.3g} %"
+
+
+def _whole(law: Law, given: dict[str, Any], option: str) -> dict[str, Any]:
+    missing = [symbol for symbol in law.inputs if symbol not in given]
+    if missing:
+        raise UserError(f"{option} leaves out {', '.join(missing)}; law {law.name!r} takes {', '.join(law.inputs)}")
+    return given

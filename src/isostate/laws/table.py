@@ -25,11 +25,13 @@ from isostate.laws.single import fit_power
 Table = dict[str, NDArray[Any]]
 # Columns whose value must not change within one fit: losses over other text, tokens or counts are not comparable.
 MUST_NOT_MIX = ("tokenizer", "corpus", "dataset", "param_count", "loss_unit", "vocab_size")
+ONE_LAW_EACH = ("family",)  # losses that compare, of things that each have a law of their own
 COMPARISONS = {
     **{">=": operator.ge, "<=": operator.le, "==": operator.eq},
     **{"!=": operator.ne, ">": operator.gt, "<": operator.lt},
 }
 SMALL_SAMPLE = {"level", "bootstrap", "seed", "weights"}  # the options that the small-sample fit knows
+FURTHEST = 1e75  # beyond it, or below its inverse, products of a law's inputs leave the range of floats
 NAMED = 24  # columns that a message lists
 
 
@@ -76,6 +78,10 @@ def positive(table: Table, name: str, row_n: NDArray[np.intp] | None = None) -> 
     if len(bad):
         told = f"column {name!r}, row {_place(int(bad[0]), row_n)}: {column[bad[0]]:g} is not a positive finite number"
         raise UserError(f"{told}; mend the row, or leave such rows out by a condition: {name}>0")
+    far = np.flatnonzero((column > FURTHEST) | (column < 1.0 / FURTHEST))
+    if len(far):
+        told = f"column {name!r}, row {_place(int(far[0]), row_n)}: {column[far[0]]:g} is no amount of anything"
+        raise UserError(f"{told}; check its unit")
     return column
 
 
@@ -185,9 +191,10 @@ def mixtures(table: Table) -> list[str]:
     found: dict[tuple[str, ...], str] = {}
     for name, column in table.items():
         last = name.rpartition(".")[2]
-        kinds = sorted({str(value) for value in column}) if last in MUST_NOT_MIX else []
+        kinds = sorted({str(value) for value in column}) if last in (*MUST_NOT_MIX, *ONE_LAW_EACH) else []
         if len(kinds) > 1:
-            found.setdefault((last, *kinds), f"mixed {name}: {', '.join(kinds[:4])}; their losses do not compare")
+            why = "their losses do not compare" if last in MUST_NOT_MIX else "each has a law of its own"
+            found.setdefault((last, *kinds), f"mixed {name}: {', '.join(kinds[:4])}; {why}")
     return list(found.values())
 
 

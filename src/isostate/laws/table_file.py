@@ -35,6 +35,8 @@ def read_table(path: Path) -> Table:
             text = content.decode("utf-8-sig")  # spreadsheets begin a file with a byte order mark
         except UnicodeDecodeError as error:
             raise UserError(f"{path.name}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
+        if "\0" in text:
+            raise UserError(f"{path.name}: a NUL at character {text.index(chr(0))}, so it is binary, not a table")
         rows = _csv_rows(path, text) if kind == "csv" else _json_rows(path, text)
     if not any(rows):
         raise UserError(f"{path.name}: holds no rows; give a header and a run a line")
