@@ -113,6 +113,7 @@ REFUSED_OPTIONS = {
     "public with a table": (["fit", "TABLE", "--public", "kaplan"], "brings its own table, law and columns; leave T"),
     "public with a law": (["fit", "--law", "kaplan", "--public", "kaplan"], "leave --law out"),
     "unknown public": (["fit", "--public", "kaplen"], 'did you mean "kaplan"'),
+    "a cache for nothing": (["fit", "TABLE", *FIT, "--cache", "x"], "--cache keeps the tables of --public"),
     "public without a table": (["fit", "--public", "kaplan"], "kaplan: its authors published no table"),
 }  # fmt: skip
 

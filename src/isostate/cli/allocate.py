@@ -99,9 +99,8 @@ def allocate(
     if public == "list":
         return list_public(json)
     request = Request(
-        table, law, x, y, tuple(where or ()), None, objective, bootstrap, resampling, cluster, weights, level, seed,
-        runs,
-    )  # fmt: skip
+        table, law, x, y, where or (), None, objective, bootstrap, resampling, cluster, weights, level, seed, runs
+    )
     paid = Paid(
         compute, hours, flops_per_s, inference_tokens, memory_bytes, bytes_per_param, bytes_per_element, sequences
     )

@@ -32,6 +32,7 @@ from isostate.cli.laws import (
     YOption,
 )  # fmt: skip
 from isostate.cli.options import RUNS, JsonOption, RunsOption
+from isostate.config import UserError
 from isostate.records import durable
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ def fit(
         return list_laws(json)
     if public == "list":
         return list_public(json)
+    if cache is not None and public is None:
+        raise UserError("--cache keeps the tables of --public; leave it out")
     request = Request(
-        table, law, x, y, tuple(where or ()), holdout, objective, bootstrap, resampling, cluster, weights, level, seed,
-        runs,
-    )  # fmt: skip
+        table, law, x, y, where or (), holdout, objective, bootstrap, resampling, cluster, weights, level, seed, runs
+    )
     from isostate.cli import law_fits
 
     with show.waiting("fitting"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -96,7 +96,7 @@ class Request:
     law: str | None = None
     x: str | None = None
     y: str | None = None
-    where: tuple[str, ...] = ()
+    where: Sequence[str] = ()
     holdout: str | None = None
     objective: str | None = None
     bootstrap: int = BOOTSTRAP

@@ -97,9 +97,8 @@ def next_run(
 ) -> int:
     """Which run to train next: what narrows a prediction most per FLOP; how many for a wanted precision."""
     request = Request(
-        table, law, x, y, tuple(where or ()), None, objective, bootstrap, resampling, cluster, weights, level, seed,
-        runs,
-    )  # fmt: skip
+        table, law, x, y, where or (), None, objective, bootstrap, resampling, cluster, weights, level, seed, runs
+    )
     from isostate.cli import law_fits
     from isostate.laws import planning
 
