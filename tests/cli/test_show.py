@@ -45,3 +45,10 @@ def test_json_is_one_line(capsys):
     told = capsys.readouterr().out
     assert told.count("\n") == 1
     assert json.loads(told) == {"a": "x\ny", "b": [1, 2]}
+
+
+def test_waiting_says_nothing_where_nobody_watches(capsys):
+    with show.waiting("fitting"):
+        print("done")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("done\n", "")

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from isostate.config import UserError
-from isostate.laws import LAWS, fit_law
-from isostate.laws.allocate import allocate, frontier, memory_bytes, training_flops
+from isostate.laws import LAWS, fit_law, fit_state
+from isostate.laws.allocate import (
+    allocate,
+    extrapolation,
+    frontier,
+    memory_bytes,
+    training_flops,
+    training_seconds,
+)
 from isostate.laws.approaches import optimum
+from isostate.laws.registry import as_fit, published
 from tests.laws.planted import PLANTED
 
 
@@ -71,3 +79,34 @@ def test_what_cannot_be_allocated_is_told_in_one_line():
         allocate(fitted("chinchilla"), -1.0)
     with pytest.raises(UserError, match="also needs P"):
         allocate(fitted("precision"), 1e22)
+
+
+def test_hours_on_hardware_are_its_achieved_flops():
+    fit = fitted("chinchilla")
+    by_time = allocate(fit, 1000 * 3600.0, cost=training_seconds(4e14))
+    by_compute = allocate(fit, 1000 * 3600.0 * 4e14)
+    assert by_time.amounts["N"].value == pytest.approx(by_compute.amounts["N"].value, rel=1e-6)
+    served = allocate(fit, 1000 * 3600.0, cost=training_seconds(4e14, 2e12))
+    assert served.amounts["N"].value < by_time.amounts["N"].value
+
+
+def test_a_budget_that_buys_nothing_within_the_limits_is_told():
+    with pytest.raises(UserError, match="buys nothing with N from 1e"):
+        allocate(fitted("chinchilla"), 1e20, limits={"N": (1e9, 1e12), "D": (1e12, 1e13)})
+
+
+def test_a_limit_beyond_all_floats_is_no_warning():
+    assert allocate(fitted("chinchilla"), 1e22, limits={"N": (1.0, 1e300)}).loss.value > 1.8
+
+
+def test_values_without_points_say_that_nobody_knows_how_far_they_extrapolate():
+    (alarm,) = extrapolation(as_fit(published("epoch-chinchilla")), {"N": 1e9})
+    assert "is not known" in alarm
+
+
+def test_extrapolation_is_told_for_fits_of_one_resource_too():
+    sizes = np.geomspace(1e3, 1e5, 6)
+    fit = fit_state(sizes, 1.5 + 20 * sizes**-0.5)
+    assert extrapolation(fit, {"S": 2e5}) == []
+    assert "10.0 times the largest" in extrapolation(fit, {"S": 1e6})[0]
+    assert "far below the smallest" in extrapolation(fit, {"S": 10.0})[0]

@@ -1,11 +1,15 @@
 """Published fits: whole, verified, refitted beside the authors' values."""
 
+import http.client
 import shutil
+import urllib.error
 
 import pytest
 
 from isostate.config import UserError
-from isostate.laws.registry import PUBLISHED, fetch, published, refit
+from isostate.laws import registry
+from isostate.laws.allocate import allocate
+from isostate.laws.registry import PUBLISHED, as_fit, fetch, published, refit
 from tests.laws.public import FOLDER, needs_tables
 
 
@@ -59,3 +63,34 @@ def test_an_unknown_name_and_a_fit_without_a_table_are_told(tmp_path):
         published("kaplen")
     with pytest.raises(UserError, match="published no table"):
         fetch(published("kaplan"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "failure", [urllib.error.URLError("no name server"), TimeoutError("timed out"), http.client.IncompleteRead(b"x")]
+)
+def test_a_failed_download_says_where_the_file_belongs(failure, tmp_path, monkeypatch):
+    def refuse(address, timeout):
+        raise failure
+
+    monkeypatch.setattr(registry.urllib.request, "urlopen", refuse)
+    with pytest.raises(UserError, match="cannot fetch https://") as error:
+        fetch(published("epoch-chinchilla"), tmp_path / "cache")
+    assert f"put the file at {tmp_path}/cache/193478df4e90-svg_extracted_data.csv by hand" in str(error.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_values_are_a_fit_that_predicts(name):
+    fit = as_fit(PUBLISHED[name])
+    assert fit.values == PUBLISHED[name].values
+    assert fit.draws is None
+    assert fit.points == ()
+
+
+def test_published_values_allocate_without_intervals():
+    # Besiroglu et al. 2024: at 5.76e23 FLOPs about 20 tokens a parameter, not the 70 that Hoffmann's values imply
+    best = allocate(as_fit(published("epoch-chinchilla")), 5.76e23).amounts
+    assert best["N"].low is None
+    assert 15 < best["D"].value / best["N"].value < 30
+    theirs = allocate(as_fit(published("hoffmann-chinchilla")), 5.76e23).amounts
+    assert theirs["D"].value / theirs["N"].value > 50

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,14 @@ def console(stderr: bool = False) -> Console:
     """Names are shown as they are: no markup, no colours guessed from the text."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else WIDTH)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner on stderr while the block runs, where that is a terminal."""
+    screen = console(stderr=True)
+    with screen.status(what) if screen.is_terminal else nullcontext():
+        yield
 
 
 def print_json(values: Any) -> None:

@@ -18,6 +18,7 @@ from isostate.laws.fit import percentile
 from isostate.laws.law import Array, Law
 from isostate.laws.result import Fit, Interval
 
+WHOLE_RANGE = (1.0, 1e18)  # of a resource without limits
 CostOf = Callable[[Array, Array], Array]  # (first, second) -> cost, growing in both
 
 
@@ -46,6 +47,12 @@ def training_flops(inference_tokens: float = 0.0) -> CostOf:
     return lambda N, D: 6.0 * N * D + 2.0 * N * inference_tokens
 
 
+def training_seconds(flops_per_s: float, inference_tokens: float = 0.0) -> CostOf:
+    """Seconds of the same on hardware that achieves `flops_per_s` (not its peak)."""
+    spend = training_flops(inference_tokens)
+    return lambda N, D: spend(N, D) / flops_per_s
+
+
 def memory_bytes(bytes_per_param: float, bytes_per_element: float, sequences: int) -> CostOf:
     """Weights, and the state of each sequence served together."""
     return lambda N, S: bytes_per_param * N + bytes_per_element * sequences * S
@@ -68,13 +75,17 @@ def allocate(
         )
     if not fit.params:
         raise UserError(f"the fit of {fit.law.name!r} failed ({fit.alarms[0]}); it can allocate nothing")
-    ranges = dict.fromkeys(pair, (1.0, 1e18)) | dict(limits or {})
+    ranges = dict.fromkeys(pair, WHOLE_RANGE) | dict(limits or {})
     spend = cost or training_flops()
     point = np.array([[fit.values[name] for name in fit.law.names]])
     many = point if fit.draws is None else np.concatenate([point, fit.draws[:draws]])
-    first, second, loss = _best(fit.law, many, budget, spend, pair, fixed or {}, ranges)
+    with np.errstate(over="ignore"):  # a corner of the search may cost more than a float holds: it is not bought
+        first, second, loss = _best(fit.law, many, budget, spend, pair, fixed or {}, ranges)
+    if not np.isfinite(loss[0]):
+        least = ", ".join(f"{symbol} from {ranges[symbol][0]:g} to {ranges[symbol][1]:g}" for symbol in pair)
+        raise UserError(f"budget {budget:g} buys nothing with {least}; raise it, or lower the least")
     alarms = [
-        *_extrapolation(fit, pair, first[0], second[0]),
+        *extrapolation(fit, {pair[0]: float(first[0]), pair[1]: float(second[0])}),
         *_at_limits(ranges, pair, first[0], second[0], spend, budget),
     ]
     tail = (1 - fit.level) / 2 if fit.tail is None else fit.tail
@@ -89,6 +100,21 @@ def allocate(
 def frontier(fit: Fit, budgets: Sequence[float], **options: Any) -> list[Allocation]:
     """The allocation at each budget."""
     return [allocate(fit, budget, **options) for budget in budgets]
+
+
+def extrapolation(fit: Fit, at: Mapping[str, float]) -> list[str]:
+    """An alarm for every resource of which `at` has far more, or far less, than any run of the fit had."""
+    alarms = []
+    for symbol, amount in at.items():
+        key = "x" if fit.law.inputs == (symbol,) and any("x" in point for point in fit.points) else symbol
+        seen = [point[key] for point in fit.points if key in point]
+        if seen and amount > EXTRAPOLATION * max(seen):
+            alarms.append(f"extrapolating: {symbol} = {amount:.3g} is {amount / max(seen):.1f} times the largest run")
+        if seen and amount < min(seen) / EXTRAPOLATION:
+            alarms.append(f"extrapolating: {symbol} = {amount:.3g} is far below the smallest run, {min(seen):.3g}")
+    if not fit.points:
+        alarms.append("no points behind these values: how far this extrapolates is not known")
+    return alarms
 
 
 def _best(
@@ -129,17 +155,6 @@ def _losses(
     x = {pair[0]: first_BG, pair[1]: np.where(np.isnan(second_BG), 1.0, second_BG), **known}
     loss_BG, _ = law.evaluate(list(values_BK.T[:, :, None]), x)
     return np.where(np.isnan(second_BG), np.inf, loss_BG)
-
-
-def _extrapolation(fit: Fit, pair: tuple[str, str], first: float, second: float) -> list[str]:
-    alarms = []
-    for symbol, amount in zip(pair, (first, second), strict=True):
-        seen = [point[symbol] for point in fit.points if symbol in point]
-        if seen and amount > EXTRAPOLATION * max(seen):
-            alarms.append(f"extrapolating: {symbol} = {amount:.3g} is {amount / max(seen):.1f} times the largest run")
-        if seen and amount < min(seen) / EXTRAPOLATION:
-            alarms.append(f"extrapolating: {symbol} = {amount:.3g} is far below the smallest run, {min(seen):.3g}")
-    return alarms
 
 
 def _at_limits(

@@ -7,6 +7,7 @@ did and sets our values beside theirs.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import urllib.request
 from collections.abc import Callable
@@ -19,13 +20,14 @@ import numpy as np
 from isostate.config import UserError, nearest
 from isostate.laws.batch import NOISE_SCALE, STEP_LAW_BATCH, STEP_LAW_LR
 from isostate.laws.chinchilla import CHINCHILLA
-from isostate.laws.fit import fit_law
+from isostate.laws.fit import fit_law, objective_named
 from isostate.laws.kaplan import KAPLAN
 from isostate.laws.law import Array, Law
 from isostate.laws.repetition import REPETITION
-from isostate.laws.result import Fit
+from isostate.laws.result import Fit, Interval
 from isostate.laws.routed import FINE_GRAINED, ROUTED
-from isostate.laws.table import Table, numbers, read_table
+from isostate.laws.table import Table, numbers
+from isostate.laws.table_file import read_table
 
 Columns = tuple[dict[str, Array], Array]
 
@@ -160,6 +162,13 @@ def published(name: str) -> PublishedFit:
     return PUBLISHED[name]
 
 
+def as_fit(theirs: PublishedFit) -> Fit:
+    """The published values as a fit: without points or draws, so nothing that follows from them has an interval."""
+    params = {name: Interval(value, *theirs.intervals.get(name, ())) for name, value in theirs.values.items()}
+    objective = objective_named(theirs.objective).words if theirs.objective else "not stated"
+    return Fit(theirs.law, objective, f"as published: {theirs.source}", 0.95, (), params=params, converged=True)
+
+
 def fetch(fit: PublishedFit, cache: Path) -> Path:
     """The fit's table in `cache`, downloaded if it is not there; its SHA-256 is verified either way."""
     if fit.table is None:
@@ -170,7 +179,7 @@ def fetch(fit: PublishedFit, cache: Path) -> Path:
         try:
             with urllib.request.urlopen(fit.table.address, timeout=60) as answer:
                 content = answer.read()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise UserError(f"cannot fetch {fit.table.address}: {error}; put the file at {path} by hand") from None
         partial = path.with_name(path.name + ".partial")
         partial.write_bytes(content)
@@ -186,13 +195,22 @@ def fetch(fit: PublishedFit, cache: Path) -> Path:
 def refit(name: str, cache: Path, **options: Any) -> tuple[PublishedFit, Fit, list[dict[str, Any]]]:
     """Fetches, verifies and refits a public table: (theirs, ours, a row per parameter with both and the difference)."""
     theirs = published(name)
-    path = fetch(theirs, cache)
-    assert theirs.table is not None
-    x, y = theirs.table.columns(read_table(path))
+    x, y = public_columns(theirs, cache)
     ours = fit_law(theirs.law, x, y, objective=theirs.objective, **options)
-    rows = [
+    return theirs, ours, beside(theirs, ours)
+
+
+def public_columns(fit: PublishedFit, cache: Path) -> Columns:
+    """Inputs and losses of the fit's public table, as its authors used them; fetched and verified."""
+    path = fetch(fit, cache)
+    assert fit.table is not None
+    return fit.table.columns(read_table(path))
+
+
+def beside(theirs: PublishedFit, ours: Fit) -> list[dict[str, Any]]:
+    """A row per parameter: their value and ours, the relative difference, both intervals."""
+    return [
         {"parameter": key, "theirs": value, "ours": ours.values[key], "relative": ours.values[key] / value - 1.0}
         | {"their_interval": theirs.intervals.get(key), "our_interval": (ours.params[key].low, ours.params[key].high)}
         for key, value in theirs.values.items()
     ]
-    return theirs, ours, rows

@@ -97,7 +97,7 @@ class Fit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values only: no NaN, no infinity, no numpy."""
-        return _plain(
+        return plain(
             {
                 "law": self.law.name,
                 "equation": self.law.equation,
@@ -123,15 +123,16 @@ class Fit:
         )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it: no numpy, None for what is not finite."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -54,8 +54,8 @@ def sensitivity(
                 some = {symbol: column[kept] for symbol, column in columns.items()}
                 for kind in starts:
                     found = search(law, some, y_n[kept], objective, Options(starts=kind, threads=threads))
-                    values = dict(zip(law.names, (float(v) for v in found.values), strict=True))
-                    derived = {key: float(rule(values)) for key, rule in law.derived.items()}  # type: ignore[arg-type]
+                    values = dict(zip(law.names, found.values, strict=True))  # numpy's: a root of less than 0 is NaN
+                    derived = {key: float(rule(values)) for key, rule in law.derived.items()}
                     rows.append(
                         {
                             "count": label,
@@ -65,7 +65,7 @@ def sensitivity(
                             "n": len(kept),
                             "value": found.value,
                             "share": found.at_optimum / found.starts,
-                            **values,
+                            **{key: float(value) for key, value in values.items()},
                             **derived,
                         }
                     )
