@@ -116,10 +116,11 @@ def hold_out(fit: Fit) -> Figure:
 
     def draw() -> View:
         data = hold_out_traces(fit, f"largest of {held.n}" if held.n > 1 else "held out", ALONE)
-        verdict = "inside" if held.covered else "outside"
+        verdict = "inside the interval" if held.covered else "outside the interval"
         note = (
             f"Predicted {labels.number(held.predicted)} {labels.interval(held.low, held.high)}, observed "
-            f"{labels.number(held.observed)}: {verdict} the interval, error {labels.percent(held.error)}.{several}"
+            f"{labels.number(held.observed)}: {verdict if held.high > held.low else 'without an interval'}, error "
+            f"{labels.percent(held.error)}.{several}"
         )
         return {"data": data, "layout": {**hold_out_layout(), "showlegend": False}, "note": note, "rows": True}
 

@@ -36,7 +36,7 @@ def against_inputs(fit: Fit) -> Figure:
 def _caption(fit: Fit) -> str:
     words = []
     if fit.params:
-        words.append("Lines are the law" + (", bands its intervals." if fit.curve.x or fit.tail else "."))
+        words.append("Lines are the law" + (", bands its intervals." if fit.curve.x or fit.draws is not None else "."))
     if fit.params and len(fit.law.inputs) > 1:
         words.append(
             "Each line is for one value of another input. A point is moved along the law to the nearest line, and lies "
@@ -55,7 +55,7 @@ def point_marker(fit: Fit, look: traces.Look) -> dict[str, Any]:
     """Markers of a fit's points, hollow where held out, smaller where there are many; a colour each, or one."""
     held = fitted.columns(fit).held
     many = len(held) > MANY
-    symbols = [look["symbol"] + ("-open" if hollow else "") for hollow in held]
+    symbols = [look["symbol"] + ("-open" if out else "") for out in held]
     return {**traces.marker(symbols, look["color"], 5.0 if many else 8.0), "opacity": 0.75 if many else 1.0}
 
 
@@ -67,10 +67,11 @@ def one_input(fit: Fit) -> View:
     """Points, line, band, and the hold-out's interval beside its point."""
     table, symbol = fitted.columns(fit), fit.law.inputs[0]
     x, colour = table.x[symbol], ALONE["color"]
-    data, reached = [], [x]
+    data, reached, losses = [], [x], [table.y]
     if fit.params:
         curve = fit.curve if fit.curve.x else fitted.curve(fit, {symbol: fitted.grid(x, beyond=2.0)})
         reached.append(np.array(curve.x))
+        losses.append(np.array(curve.y))
         data += [traces.band(curve.x, curve.low, curve.high, colour)] if curve.low else []
         data.append(traces.line(curve.x, curve.y, ALONE))
     if fit.params and fit.holdout is not None:
@@ -79,10 +80,11 @@ def one_input(fit: Fit) -> View:
         ends = (held.low, held.high)
         text = hover.of_holdout(labels.plotly_text(fit.law.name), held.to_dict())
         data.append(traces.bar(place, ends, "y", style.RING, "line-ew", text))
+        losses.append(np.array([held.predicted]))
     data.append(traces.points(x, table.y, point_marker(fit, ALONE), texts(fit)))
     layout = {
         "xaxis": fitted.axis(symbol, np.concatenate(reached)),
-        "yaxis": fitted.axis(fit.law.output, table.y),
+        "yaxis": fitted.axis(fit.law.output, _finite(losses)),
         "showlegend": False,
     }
     return {"data": data, "layout": layout, "note": ""}
@@ -97,12 +99,13 @@ def several(fit: Fit, symbol: str) -> View:
     shown = fitted.levels(table.x[other])
     looks = [{**style.of_rank(rank, len(shown)), "dash": "solid"} for rank in range(len(shown))]
     along = fitted.grid(table.x[symbol])
-    data = []
+    data, losses = [], []
     for value, look in zip(shown, looks, strict=True) if fit.params else ():
         at = {**rest, other: value}
         curve = fitted.curve(fit, {symbol: along, **{name: np.full(len(along), fixed) for name, fixed in at.items()}})
         data += [traces.band(curve.x, curve.low, curve.high, look["color"])] if curve.low else []
         data.append(traces.line(curve.x, curve.y, look))
+        losses.append(np.array(curve.y))
     nearest = fitted.nearest_level(table.x[other], shown)
     moved = _moved(fit, {**rest, other: np.asarray(shown)[nearest]})
     dots = point_marker(fit, {**ALONE, "color": [looks[i]["color"] for i in nearest]})
@@ -114,9 +117,14 @@ def several(fit: Fit, symbol: str) -> View:
     ]
     layout = {
         "xaxis": fitted.axis(symbol, table.x[symbol]),
-        "yaxis": fitted.axis(fit.law.output, moved[np.isfinite(moved)]),
+        "yaxis": fitted.axis(fit.law.output, _finite([moved, *losses])),
     }
     return {"data": data, "layout": layout, "note": _at(rest)}
+
+
+def _finite(columns: list[Array]) -> Array:
+    values = np.concatenate(columns)
+    return values[np.isfinite(values)]
 
 
 def _moved(fit: Fit, at: Mapping[str, Any]) -> Array:

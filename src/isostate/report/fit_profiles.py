@@ -68,7 +68,7 @@ def profile_layout(found: list[ParameterProfile], title: str) -> dict[str, Any]:
     lowest = min(0.0, *(float((profile.rise / profile.threshold).min()) for profile in found))
     highest = min(HIGH, max(float((profile.rise / profile.threshold).max()) for profile in found))
     return {
-        "xaxis": fitted.axis(title, np.concatenate(shown), labels.plotly_text(labels.symbols(title))),
+        "xaxis": fitted.axis("", np.concatenate(shown), labels.plotly_text(labels.symbols(title))),
         "yaxis": style.plain_axis("rise of −2 log L (1 = end of interval)", range=[lowest - 0.15, max(1.5, highest)]),
         "shapes": [traces.level("y", 1.0)],
     }
@@ -125,7 +125,7 @@ def _histogram(name: str, draws: Array, interval: Interval) -> View:
         data.append(traces.points([interval.value], [top], traces.marker("circle", style.RING, 8.0), [text]))
     outside = len(finite) - int(counts.sum()) + len(draws) - len(finite)
     layout = {
-        "xaxis": fitted.axis(name, np.array([low, high]), written),
+        "xaxis": fitted.axis("", np.array([low, high]), written),
         "yaxis": style.plain_axis(f"resamples, of {len(draws):,}", range=[0, 1.16 * float(counts.max())]),
         "showlegend": False,
     }

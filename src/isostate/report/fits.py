@@ -70,22 +70,21 @@ def find(fits: list[dict[str, Any]], group: dict[str, Any]) -> dict[str, Any] | 
 
 
 def read(entry: dict[str, Any]) -> laws.Fit:
-    """The fit that an entry of laws.json tells of, without its bootstrap's draws."""
-    told = {key: entry[key] for key in ("objective", "level", "noise", "converged", "starts", "starts_at_optimum")}
+    """The fit that an entry of laws.json tells of: all of it but the bootstrap's draws."""
+    same = ("objective", "objective_value", "level", "noise", "diagnostics", "converged", "starts", "starts_at_optimum")
+    listed = ("points", "bound_hits", "alarms", "advice")
+    intervals = ("params", "derived", "bootstrap")
     held = entry["holdout"] and {key: value for key, value in entry["holdout"].items() if key != "error"}
-    return laws.Fit(
-        law=laws.LAWS[entry["law"]],
-        **told,
-        interval_method=entry["intervals"],
-        points=tuple(entry["points"]),
-        params={name: laws.Interval(**interval) for name, interval in entry["params"].items()},
-        curve=laws.Curve(**{key: tuple(values) for key, values in entry["curve"].items()}),
-        holdout=laws.HoldOut(**held) if held else None,
-        objective_value=entry["objective_value"],
-        alarms=tuple(entry["alarms"]),
-        advice=tuple(entry["advice"]),
-        profiles={name: _profile(name, told) for name, told in entry["profiles"].items()},
-    )
+    told: dict[str, Any] = {
+        **{key: entry[key] for key in same},
+        **{key: tuple(entry[key]) for key in listed},
+        **{key: {name: laws.Interval(**ends) for name, ends in entry[key].items()} for key in intervals},
+        "interval_method": entry["intervals"],
+        "curve": laws.Curve(**{key: tuple(values) for key, values in entry["curve"].items()}),
+        "holdout": laws.HoldOut(**held) if held else None,
+        "profiles": {name: _profile(name, profile) for name, profile in entry["profiles"].items()},
+    }
+    return laws.Fit(law=laws.LAWS[entry["law"]], **told)
 
 
 def _profile(name: str, told: dict[str, Any]) -> ParameterProfile:

@@ -83,10 +83,14 @@ def amount(symbol: str, value: float) -> str:
 
 
 def axis(symbol: str, values: Array, words: str | None = None) -> dict[str, Any]:
-    """A log axis for what spans a factor of SPANS or more, else a plain one."""
+    """A log axis for what spans a factor of SPANS or more, else a plain one; it holds all of `values`.
+
+    A band or an interval far wider than its points would press them flat, so it may run out of the axis.
+    """
     text, low, high = words or title(symbol), float(np.min(values)), float(np.max(values))
     if low <= 0 or high < SPANS * low:
-        return style.plain_axis(text)
+        room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+        return style.plain_axis(text, range=[low - room, high + room])
     if symbol in BINARY and low >= 1 and high < 2**40:
         return style.log_axis(text, low, high)
     return style.decimal_axis(text, low, high)

@@ -42,8 +42,8 @@ def of_holdout(name: str, held: dict[str, float]) -> str:
     return "<br>".join(
         [
             f"<b>{name}</b>, test of the law",
-            f"predicted {labels.loss(held['predicted'])} {labels.interval(held['low'], held['high'])}",
-            f"observed {labels.loss(held['observed'])}: error {labels.percent(held['error'])}",
+            f"predicted {labels.number(held['predicted'])} {labels.interval(held['low'], held['high'])}",
+            f"observed {labels.number(held['observed'])}: error {labels.percent(held['error'])}",
         ]
     )
 

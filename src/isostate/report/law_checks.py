@@ -57,7 +57,7 @@ def law_checks(table: list[Row], entries: list[dict[str, Any]]) -> Figure:
         return _view(found(**at), shown, every)
 
     def weigh(shown: str, **at: Any) -> int:
-        return 2 * len(found(**at)) + (shown == "residuals")
+        return 2 * sum(len(fit.points) for fit in found(**at).values()) + (shown == "residuals")
 
     return figure("fit", TITLE, CAPTION, controls, draw, weigh)
 

@@ -160,14 +160,21 @@ def _scatter(axes: Any, trace: dict[str, Any], order: float) -> None:
         axes.plot(trace["x"], trace["y"], **_line(trace["line"]), zorder=order)
     for along in ("x", "y"):
         if f"error_{along}" in trace:
-            bar = trace[f"error_{along}"]
-            reach = {f"{along}err": [bar["arrayminus"], bar["array"]]}
-            look = {"ecolor": bar["color"], "elinewidth": bar["thickness"], "capsize": bar["width"] * SCALE}
-            axes.errorbar(trace["x"], trace["y"], **reach, **look, fmt="none", zorder=order)
+            _bars(axes, trace, along, order)
     if "markers" in trace["mode"]:
         for places, look in _markers(trace["marker"], len(trace["x"])):
             x, y = ([trace[name][i] for i in places] for name in ("x", "y"))
             axes.scatter(x, y, **look, zorder=order)
+
+
+def _bars(axes: Any, trace: dict[str, Any], along: str, order: float) -> None:
+    """Error bars, also of a value outside its own interval, which matplotlib's would refuse."""
+    bar = trace[f"error_{along}"]
+    cap = {"marker": "|" if along == "x" else "_", "markersize": 2 * bar["width"] * SCALE}
+    look = {"color": bar["color"], "linewidth": bar["thickness"], **cap, "markeredgewidth": bar["thickness"]}
+    for x, y, below, above in zip(trace["x"], trace["y"], bar["arrayminus"], bar["array"], strict=True):
+        ends = ([x - below, x + above], [y, y]) if along == "x" else ([x, x], [y - below, y + above])
+        axes.plot(*ends, **look, zorder=order)
 
 
 def _markers(marker: dict[str, Any], count: int) -> Iterator[tuple[list[int], dict[str, Any]]]:
