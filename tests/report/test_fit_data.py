@@ -21,6 +21,8 @@ def test_one_input_has_band_line_hold_out_and_points():
     held = fit.holdout
     assert bar["y"][0] + bar["error_y"]["array"][0] == pytest.approx(held.high)
     assert bar["y"][0] - bar["error_y"]["arrayminus"][0] == pytest.approx(held.low)
+    low, high = view["layout"]["yaxis"]["range"]
+    assert low < held.low < held.high < high
     assert points["y"] == [point["y"] for point in fit.points]
     assert points["marker"]["symbol"] == ["circle"] * 8 + ["circle-open"]
 

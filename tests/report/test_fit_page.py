@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from isostate.laws import LAWS
+from isostate.laws import LAWS, Interval
 from isostate.report.fit_figures import fit_panels
 from isostate.report.fit_page import equation, facts, render_fit, values_table
 from tests.report.planted_fits import failed, made
@@ -46,6 +46,17 @@ def test_parameters_and_what_follows_stand_with_their_intervals():
     assert "[0.334, 0.362]" in table  # two standard errors of 2 % to either side
     assert "<bdi>G</bdi> <small>follows</small>" in table
     assert "Intervals: percentile bootstrap, case." in table
+
+
+def test_a_column_that_would_say_nothing_new_is_left_out():
+    fit = made("state")
+    assert "profile interval" not in values_table(fit)  # the parabolas' are the parameters' own
+    own = {"alpha": replace(fit.profiles["alpha"], interval=Interval(0.3, 0.25, None))}
+    assert '<td data-sort="0.25">[0.25, –]</td>' in values_table(replace(fit, profiles=own))
+    bare = {name: Interval(interval.value) for name, interval in fit.params.items()}
+    table = values_table(replace(fit, params=bare, profiles={}))
+    assert "standard" not in table
+    assert '<td data-sort="">–</td>' in table
 
 
 def test_a_fit_that_failed_has_words_in_the_tables_place():

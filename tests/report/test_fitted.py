@@ -84,6 +84,13 @@ def test_a_plain_axis_holds_all_values_with_room():
     assert low < 3.0 < high
 
 
+def test_an_interval_far_wider_than_the_points_runs_out_of_the_axis():
+    values = np.array([2.0, 3.0])
+    assert fitted.with_room(values, [1.9, 3.2]).tolist() == [2.0, 3.0, 1.9, 3.2]
+    assert fitted.with_room(values, [-9.0, 99.0]).tolist() == [2.0, 3.0, 1.5, 3.5]
+    assert fitted.with_room(np.array([1.0, 100.0]), [-9.0]).tolist() == [1.0, 100.0, 0.5]  # a log axis stays one
+
+
 def test_names_of_symbols_cannot_carry_tags():
     assert fitted.title("<b>") == "&lt;b&gt;"
     assert fitted.word("unheard-of") == "unheard-of"

@@ -67,11 +67,12 @@ def one_input(fit: Fit) -> View:
     """Points, line, band, and the hold-out's interval beside its point."""
     table, symbol = fitted.columns(fit), fit.law.inputs[0]
     x, colour = table.x[symbol], ALONE["color"]
-    data, reached, losses = [], [x], [table.y]
+    data, reached, losses, beside = [], [x], [table.y], list[float]()
     if fit.params:
         curve = fit.curve if fit.curve.x else fitted.curve(fit, {symbol: fitted.grid(x, beyond=2.0)})
         reached.append(np.array(curve.x))
         losses.append(np.array(curve.y))
+        beside += [*curve.low, *curve.high]
         data += [traces.band(curve.x, curve.low, curve.high, colour)] if curve.low else []
         data.append(traces.line(curve.x, curve.y, ALONE))
     if fit.params and fit.holdout is not None:
@@ -80,11 +81,11 @@ def one_input(fit: Fit) -> View:
         ends = (held.low, held.high)
         text = hover.of_holdout(labels.plotly_text(fit.law.name), held.to_dict())
         data.append(traces.bar(place, ends, "y", style.RING, "line-ew", text))
-        losses.append(np.array([held.predicted]))
+        beside += [held.low, held.predicted, held.high]
     data.append(traces.points(x, table.y, point_marker(fit, ALONE), texts(fit)))
     layout = {
         "xaxis": fitted.axis(symbol, np.concatenate(reached)),
-        "yaxis": fitted.axis(fit.law.output, _finite(losses)),
+        "yaxis": fitted.axis(fit.law.output, fitted.with_room(_finite(losses), beside)),
         "showlegend": False,
     }
     return {"data": data, "layout": layout, "note": ""}

@@ -52,21 +52,36 @@ def values_table(fit: Fit) -> str:
     """Parameters and what follows from them, each with its interval."""
     if not fit.params:
         return '<p class="empty">No fit: the alarms say why, the advice what would help.</p>'
-    rows = [_row(name, interval, fit, "") for name, interval in fit.params.items()]
-    rows += [_row(name, interval, fit, "follows") for name, interval in fit.derived.items()]
-    head = ["", "value", f"{100 * fit.level:g} % interval", "standard<br>error", "profile interval"]
+    shown = {"value": _value, f"{100 * fit.level:g} % interval": _interval}
+    every = {**fit.params, **fit.derived}
+    if any(interval.se is not None for interval in every.values()):
+        shown["standard<br>error"] = _error
+    if any(profile.interval != fit.params[name] for name, profile in fit.profiles.items()):
+        shown["profile interval"] = _profile  # beside those of a bootstrap
+    rows = []
+    for name, interval in every.items():
+        kind = " <small>follows</small>" if name in fit.derived else ""
+        first: tables.Cell = (tables.name(labels.symbols(name)) + kind, name)
+        rows.append(tables.body([first, *(cell(name, interval, fit) for cell in shown.values())]))
     method = html.escape(labels.plain(f"Intervals: {fit.interval_method}."))
-    return tables.sortable("fit", head, [tables.body(row) for row in rows], method)
+    return tables.sortable("fit", ["", *shown], rows, method)
 
 
-def _row(name: str, interval: Interval, fit: Fit, kind: str) -> list[tables.Cell]:
-    profile = fit.profiles.get(name)
-    shown = "–" if profile is None else labels.interval(profile.interval.low, profile.interval.high)
+def _value(name: str, interval: Interval, fit: Fit) -> tables.Cell:
+    return labels.number(interval.value, 5), interval.value
+
+
+def _interval(name: str, interval: Interval, fit: Fit) -> tables.Cell:
     bounded = interval.low is not None or interval.high is not None
-    return [
-        (tables.name(labels.symbols(name)) + (f" <small>{kind}</small>" if kind else ""), name),
-        (labels.number(interval.value, 5), interval.value),
-        (labels.interval(interval.low, interval.high) if bounded else "–", interval.low),
-        (labels.number(interval.se, 3), interval.se),
-        (shown, None if profile is None else profile.interval.low),
-    ]
+    return (labels.interval(interval.low, interval.high) if bounded else "–"), interval.low
+
+
+def _error(name: str, interval: Interval, fit: Fit) -> tables.Cell:
+    return labels.number(interval.se, 3), interval.se
+
+
+def _profile(name: str, interval: Interval, fit: Fit) -> tables.Cell:
+    if name not in fit.profiles:
+        return "–", None
+    ends = fit.profiles[name].interval
+    return labels.interval(ends.low, ends.high), ends.low

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +83,7 @@ def amount(symbol: str, value: float) -> str:
 
 
 def axis(symbol: str, values: Array, words: str | None = None) -> dict[str, Any]:
-    """A log axis for what spans a factor of SPANS or more, else a plain one; it holds all of `values`.
-
-    A band or an interval far wider than its points would press them flat, so it may run out of the axis.
-    """
+    """A log axis for what spans a factor of SPANS or more, else a plain one; it holds all of `values`."""
     text, low, high = words or title(symbol), float(np.min(values)), float(np.max(values))
     if low <= 0 or high < SPANS * low:
         room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
@@ -94,6 +91,14 @@ def axis(symbol: str, values: Array, words: str | None = None) -> dict[str, Any]
     if symbol in BINARY and low >= 1 and high < 2**40:
         return style.log_axis(text, low, high)
     return style.decimal_axis(text, low, high)
+
+
+def with_room(values: Array, beside: Sequence[float]) -> Array:
+    """`values`, and of what is drawn `beside` them as much as does not press them flat: half as far again."""
+    low, high = float(values.min()), float(values.max())
+    reach = 0.5 * (high - low)
+    lowest = low - reach if low <= 0 or reach < low else 0.5 * low  # what is above 0 stays so
+    return np.concatenate([values, np.clip(np.array(beside, dtype=float), lowest, high + reach)])
 
 
 def levels(column: Array) -> list[float]:
