@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 TORCH_FREE = LEVEL_0 | {"data", "laws", "report"}  # nowhere in them; cli: not at the top of the file
-OPTIONAL_EXTRAS = {"tokenizers", "pyarrow"}  # the third-party packages imported where they are needed
+OPTIONAL_EXTRAS = {"tokenizers", "pyarrow", "matplotlib"}  # the third-party packages imported where they are needed
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "managers"}
 ANY_SHAPE = {"x", "like"}  # of a function that works element by element, and a tensor that lends its dtype and device
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50

@@ -1,5 +1,7 @@
 """Fitting in general: planted laws return, intervals follow, tables that cannot carry a law are refused in words."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,35 @@ def test_a_fit_names_its_objective_and_carries_intervals_hold_out_and_shares():
     assert fit.holdout.n == 4
     assert fit.holdout.mean_abs_error < 0.05
     assert fit.holdout.low < fit.holdout.predicted < fit.holdout.high
+
+
+def test_a_fit_carries_the_profile_of_each_parameter_unless_told_not_to():
+    law, case, observed = noisy()
+    fit = fit_law(law, case.inputs, observed, bootstrap=0, holdout=None)
+    assert set(fit.profiles) == set(law.names)
+    assert fit.interval_method == "profile likelihood"
+    assert fit.params["alpha"] == fit.profiles["alpha"].interval
+    plain = json.loads(json.dumps(fit.to_dict(), allow_nan=False))["profiles"]["alpha"]
+    assert len(plain["values"]) == len(plain["rise"]) == len(fit.profiles["alpha"].values)
+    assert np.interp(plain["interval"]["low"], plain["values"], plain["rise"]) == pytest.approx(
+        plain["threshold"], rel=0.05
+    )
+    without = fit_law(law, case.inputs, observed, bootstrap=0, profile_points=0, holdout=None)
+    assert (without.profiles, without.interval_method) == ({}, "none")
+    assert without.params["alpha"].low is None
+
+
+def test_a_term_that_the_points_do_not_show_is_told_by_bound_and_by_profile():
+    law, case, _ = noisy()
+    no_data_term = {**case.values, "B": 1e-30}
+    observed = law.predict(no_data_term, case.inputs) * np.exp(0.01 * np.random.default_rng(1).normal(size=36))
+    fit = fit_law(law, case.inputs, observed, bootstrap=0, holdout=None)
+    assert fit.profiles["beta"].flat or "B" in fit.bound_hits
+    assert any("flat" in alarm or "on its bound" in alarm for alarm in fit.alarms), fit.alarms
+    assert any("not identified" in line or "do not show" in line for line in fit.advice)
+    shown = fit_law(law, case.inputs, noisy()[2], bootstrap=0, holdout=None)
+    assert shown.bound_hits == ()
+    assert not any(profile.flat for profile in shown.profiles.values())
 
 
 def test_the_same_seed_gives_the_same_numbers_whatever_the_threads():

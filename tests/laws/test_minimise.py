@@ -62,6 +62,25 @@ def test_a_held_parameter_stays_where_a_profile_put_it():
         assert theta[0, 4] != STARTS[1, 4]
 
 
+def test_a_held_parameter_does_not_hinder_the_others():
+    # an empty row of the normal equations once mixed with their weakest direction, and rows stopped above their optimum
+    theta = LAW.internal(np.array([list(CASE.values.values())]))
+    starts = np.repeat(theta, 41, 0)
+    starts[:, 3] *= np.linspace(0.8, 1.2, 41)
+    free = np.tile([1.0, 1.0, 1.0, 0.0, 1.0], (41, 1))
+    held = problem("squares-log", free_BK=free)
+    _, values = minimise(held, starts)
+    for start, value in zip(starts, values, strict=True):
+
+        def function(others, start=start):
+            whole = np.insert(others, 3, start[3])
+            value, gradient = problem("squares-log").gradient(whole[None], np.arange(1))
+            return value[0], np.delete(gradient[0], 3)
+
+        theirs = minimize(function, np.delete(start, 3), jac=True, method="BFGS", options={"gtol": 1e-10})
+        assert value <= theirs.fun * (1 + 1e-8)
+
+
 def test_newton_and_levenberg_never_end_above_where_they_began():
     for method, objective in ((newton, "huber"), (levenberg, "squares"), (bfgs, "huber")):
         p = problem(objective)

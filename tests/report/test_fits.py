@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from isostate.config import UserError
@@ -53,3 +55,17 @@ def test_a_law_is_found_by_its_group():
     entries = fits.fit_laws(studies.small(), studies.STUDY)
     assert fits.find(entries, entries[3]["group"]) is entries[3]
     assert fits.find(entries, {**entries[3]["group"], "family": "other"}) is None
+
+
+def test_an_entry_is_read_back_as_the_fit_it_tells_of():
+    table = [*studies.small(), *(studies.run("short", state=state) for state in studies.STATES[:2])]
+    entries = json.loads(json.dumps(fits.fit_laws(table, studies.STUDY)))
+    assert {bool(entry["params"]) for entry in entries} == {True, False}  # of a law, and of a fit that failed
+    for entry in entries:
+        fit = fits.read(entry)
+        assert {"group": entry["group"], **fit.to_dict()} == entry
+        if entry["params"]:
+            last = entry["points"][-1]["x"]
+            value = {name: interval["value"] for name, interval in entry["params"].items()}
+            law = value["L_inf"] + value["A"] * last ** -value["alpha"]
+            assert fit.predict({"S": [last]}) == pytest.approx([law], rel=1e-12)

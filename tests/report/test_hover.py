@@ -3,6 +3,7 @@ from __future__ import annotations
 from isostate.report import hover
 from isostate.report.fits import fit_laws
 from tests.report import studies
+from tests.report.planted_fits import failed, made
 
 
 def test_a_run_says_everything():
@@ -41,3 +42,13 @@ def test_each_bin_of_positions_has_its_text():
     texts = hover.of_positions([studies.run()], [0, 1, 2, 4], [4.0, 3.5, 3.0], 256)
     assert len(texts) == 3
     assert "3.000 nats at positions 3 to 4" in texts[2]
+
+
+def test_a_point_of_any_fit_says_its_inputs_and_what_the_law_says_there():
+    fit = made("chinchilla")
+    text = hover.of_points(fit)[-1]
+    assert text.startswith("N = 10B, D = 1T<br>L observed ")
+    law = 1.8172 + 482.01 * 1e10**-0.3478 + 2085.43 * 1e12**-0.3658
+    assert f"L by the law {law:.3f}: observed " in text
+    assert text.endswith("held out of the test fit")
+    assert "by the law" not in hover.of_points(failed("chinchilla"))[0]

@@ -54,3 +54,21 @@ def test_plotly_text_holds_no_tag_and_no_entity():
 @pytest.mark.parametrize("words, text", [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_listings_read_as_english(words, text):
     assert labels.listing(words) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0, "0"), (0.02, "0.02"), (5e-4, "5·10⁻⁴"), (12.5, "12.5"), (999.7, "1K"), (1_500, "1.5K"), (2e10, "20B"),
+     (1.5e12, "1.5T"), (1e15, "10¹⁵"), (3e21, "3·10²¹"), (9.96e20, "10²¹")],
+)  # fmt: skip
+def test_ticks_are_written_as_the_field_writes_sizes(value, text):
+    assert labels.tick(value) == text
+
+
+@pytest.mark.parametrize(
+    "text, written",
+    [("alpha", "α"), ("alpha_B", "α_B"), ("L_inf", "L∞"), ("beta + alphabet", "β + alphabet"),
+     ("eta\u202e", "η\\u202e"), ("R_D", "R_D"), ("state_exponent", "state_exponent")],
+)  # fmt: skip
+def test_symbols_of_laws_are_written_by_hand(text, written):
+    assert labels.symbols(text) == written

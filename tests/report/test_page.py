@@ -14,7 +14,7 @@ from isostate.report import page
 from isostate.report.fits import fit_laws
 from tests.report import browser, studies
 
-FIGURES = ("state", "curves", "position", "contexts", "budget")
+FIGURES = ("state", "curves", "position", "contexts", "budget", "fit")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_question_answer_and_facts_stand_above_everything(small_page):
     assert "of training in all" in head
 
 
-def test_all_five_figures_and_three_tables_are_there(small_page):
+def test_all_six_figures_and_three_tables_are_there(small_page):
     for identity in (*(f"figure-{name}" for name in FIGURES), "table-laws", "table-runs", "table-where"):
         assert small_page.count(f'id="{identity}"') == 1
 
@@ -111,7 +111,8 @@ def test_every_tab_changes_what_is_drawn(full_page, identity):
 @pytest.mark.parametrize(
     "identity, keys",
     [("state", ["train_context", "eval_context"]), ("curves", ["train_context", "family", "state", "y", "x"]),
-     ("position", ["family", "eval_context"]), ("contexts", ["family"]), ("budget", ["family"])],
+     ("position", ["family", "eval_context"]), ("fit", ["train_context", "eval_context", "shown", "family"]),
+     ("contexts", ["family"]), ("budget", ["family"])],
 )  # fmt: skip
 def test_every_option_of_every_selector_draws_something_of_its_own(full_page, identity, keys):
     assert full_page.figure(identity).locator("select").count() == len(keys)
@@ -261,8 +262,7 @@ def test_hostile_names_do_nothing_wherever_they_are_shown(started, pages):
         assert opened.page.locator("img, main script, iframe, svg a[href]").count() == 0
         assert "</script>" in opened.page.locator("h1").inner_text()  # shown, as the text it is
         legend = opened.figure("state").locator(".drawing .legend").text_content()
-        for name in (studies.HOSTILE["link"], studies.HOSTILE["image"], studies.HOSTILE["quotes"]):
-            assert name in legend
+        assert all(studies.HOSTILE[name] in legend for name in ("link", "image", "quotes"))
 
 
 @pytest.mark.browser

@@ -67,3 +67,26 @@ def test_ticks_of_a_state_axis_are_powers_of_two():
     axis = style.log_axis("state", 2_048, 65_536)
     assert axis["ticktext"] == ["2K", "4K", "8K", "16K", "32K", "64K"]
     assert len(style.log_axis("state", 16, 2**30)["ticktext"]) <= 8
+
+
+@pytest.mark.parametrize(
+    "low, high, texts",
+    [(4.4e7, 1.6e10, ["100M", "1B", "10B"]), (1.5e19, 1e22, ["10²⁰", "10²¹", "10²²"]),
+     (0.1, 0.9, ["0.1", "0.2", "0.5"]), (3, 12, ["3", "4", "5", "7", "10"]),
+     (2.1, 2.9, ["2.1", "2.3", "2.5", "2.7", "2.9"]), (2.4, 2.6, ["2.4", "2.5", "2.6"])],
+)  # fmt: skip
+def test_ticks_of_a_decimal_axis_are_round_and_a_few(low, high, texts):
+    assert style.decimal_axis("tokens", low, high)["ticktext"] == texts
+
+
+def test_a_decimal_axis_over_many_decades_leaves_some_out():
+    assert style.decimal_axis("FLOPs", 1e5, 1e22)["ticktext"] == ["100K", "100M", "100B", "100T", "10¹⁷", "10²⁰"]
+
+
+@pytest.mark.parametrize(
+    "low, high, values",
+    [(2.01, 3.9, [2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75]), (0.13, 0.52, [0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]),
+     (3.0, 900.0, [5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]), (-1.0, 1.2, [-0.5, 0.0, 0.5, 1.0])],
+)  # fmt: skip
+def test_round_values_lie_strictly_between(low, high, values):
+    assert style.round_values(low, high, 8) == values

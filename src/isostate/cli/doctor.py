@@ -16,6 +16,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 NEEDED = ("torch", "numpy", "scipy", "pydantic", "typer", "rich", "safetensors", "tokenizers")
 OPTIONAL = {
     "pyarrow": "reads Parquet tables: pip install 'isostate[parquet]'",
+    "matplotlib": "draws a fit's figures as PNG and SVG: pip install 'isostate[figures]'",
     "pytest": "runs the tests: make test",
     "playwright": "tests the report's page: make test",
 }

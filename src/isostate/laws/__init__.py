@@ -12,7 +12,7 @@ from isostate.laws.overtraining import DOWNSTREAM, OVERTRAINING
 from isostate.laws.power import COMPUTE, CONTEXT, PARAMS, STATE, TOKENS
 from isostate.laws.precision import PRECISION
 from isostate.laws.repetition import REPETITION
-from isostate.laws.result import Curve, Fit, HoldOut, Interval
+from isostate.laws.result import Curve, Fit, HoldOut, Interval, ParameterProfile
 from isostate.laws.routed import FINE_GRAINED, ROUTED
 from isostate.laws.single import fit_power, fit_state
 
@@ -38,6 +38,7 @@ __all__ = [
     "Law",
     "Options",
     "Parameter",
+    "ParameterProfile",
     "fit_law",
     "fit_power",
     "fit_state",

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 IMPOSSIBLE_NATS = 15.0  # ln of a vocabulary of three million; a guess at random costs no more than that
 NARROW_RANGE = 4.0  # an exponent from less than two doublings is mostly noise
 FLAT_RATIO = 10.0  # exponents ten times apart fit alike: the profile is flat
-
-
 ILL_CONDITIONED = 1e10  # of the normal equations in correlation units
+INERT = 1e-9  # relative change of the loss by an e-fold of a parameter that no longer acts
+HIGHER_LIKELIHOOD = 0.01  # of -2 log likelihood: more than a search leaves on the way to its optimum
 
 
 @dataclass(frozen=True)
@@ -106,25 +106,49 @@ def judge_many(fit: Fit, x: Mapping[str, Array], y_n: Array) -> Words:
     if fit.diagnostics["condition"] > ILL_CONDITIONED:
         told = f"ill conditioned ({fit.diagnostics['condition']:.1e}): some parameters trade against each other"
         found.append((told, "read what follows from the parameters (predictions, allocation), not each alone"))
-    found += _judge_bounds(fit)
+    found += _judge_parameters(fit)
     if fit.holdout is not None and not fit.holdout.covered:
         told = f"hold-out missed: predicted {fit.holdout.predicted:.4g}, was {fit.holdout.observed:.4g}"
         found.append((told, "do not trust this law beyond its points"))
     return Words(tuple(alarm for alarm, _ in found), tuple(dict.fromkeys(advice for _, advice in found)))
 
 
-def _judge_bounds(fit: Fit) -> list[tuple[str, str]]:
+def _judge_parameters(fit: Fit) -> list[tuple[str, str]]:
+    """Bounds that were hit, and parameters of which the points tell nothing."""
     found = []
     exponents = {parameter.name for parameter in fit.law.nonlinear}
-    for parameter in fit.law.parameters:
-        interval = fit.params[parameter.name]
-        if interval.value <= parameter.low + 1e-6 or interval.value >= parameter.high * (1 - 1e-6):
-            told = f"{parameter.name} on its bound ({interval.value:.3g})"
-            found.append((told, f"the points do not show {parameter.name}; widen them or drop the term"))
-        elif parameter.name in exponents and _flat(interval):
-            told = f"flat: every {parameter.name} from {interval.low:.2g} to {interval.high:.2g} fits alike"
-            found.append((told, f"{parameter.name} is not identified by these points"))
+    for name, interval in fit.params.items():
+        profile = fit.profiles.get(name)
+        if name in fit.bound_hits:
+            told = f"{name} on its bound ({interval.value:.3g})"
+            found.append((told, f"the points do not show {name}; widen them or drop the term"))
+        elif profile is not None and profile.flat:
+            sides = " and ".join(profile.open_ends)
+            told = f"flat profile: {name} is open on the {sides} side, where every value fits as well"
+            found.append((told, f"{name} is not identified by these points"))
+        elif name in exponents and _flat(interval):
+            told = f"flat: every {name} from {interval.low:.2g} to {interval.high:.2g} fits alike"
+            found.append((told, f"{name} is not identified by these points"))
+    lower = [name for name, profile in fit.profiles.items() if profile.rise.min(initial=0.0) < -HIGHER_LIKELIHOOD]
+    if lower:
+        told = f"the profile of {lower[0]} passes through a better optimum than the starts found"
+        found.append((told, "give more starts, or starts near there"))
     return found
+
+
+def bound_hits(law: Law, x: Mapping[str, Array], values: Mapping[str, float]) -> tuple[str, ...]:
+    """Parameters that ended on a bound of their domain; one searched in logs is at 0 when it no longer acts."""
+    theta_1K = law.internal(np.array([[values[name] for name in law.names]]))
+    value_1n, jacobian_1Kn = law.jacobian(theta_1K, x)
+    acts_K = np.max(np.abs(jacobian_1Kn[0] / value_1n[0]), axis=1)
+    hits = []
+    for parameter, acts in zip(law.parameters, acts_K, strict=True):
+        value = values[parameter.name]
+        at_zero = parameter.scale == "log" and parameter.low == 0.0
+        low = acts < INERT if at_zero else value <= parameter.low + 1e-6 * abs(parameter.low)
+        if low or value >= parameter.high * (1 - 1e-6):
+            hits.append(parameter.name)
+    return tuple(hits)
 
 
 def _flat(interval: Interval) -> bool:

@@ -1,4 +1,4 @@
-"""Fitting any law to any table: thousands of starts, the objective by name, bootstrap, hold-out, alarms.
+"""Fitting any law to any table: thousands of starts, the objective by name, bootstrap, profiles, hold-out, alarms.
 
 For a power law in one resource with a handful of points use `single.fit_power`, whose intervals are made for that.
 """
@@ -19,7 +19,8 @@ from isostate.laws.law import Array, Law
 from isostate.laws.minimise import minimise
 from isostate.laws.objectives import OBJECTIVES, Objective
 from isostate.laws.problem import Problem
-from isostate.laws.result import Fit, HoldOut, Interval
+from isostate.laws.profiles import POINTS, profiles
+from isostate.laws.result import Fit, HoldOut, Interval, ParameterProfile
 
 SAME_OPTIMUM = 1e-6  # relative distance in objective at which two starts count as having found the same optimum
 NEAR = 1e-3  # and at which a start is worth polishing to see whether it has
@@ -28,11 +29,16 @@ Starts = Literal["grid", "projected"]
 
 @dataclass(frozen=True)
 class Options:
-    """How to fit. `clusters` (points,) are runs whose points stand or fall together; `weights` inverse variances."""
+    """How to fit. `clusters` (points,) are runs whose points stand or fall together; `weights` inverse variances.
+
+    `bootstrap` resamples and `profile_points` values of each parameter's profile take most of the time: 0 leaves them
+    out. Intervals of parameters are the bootstrap's; without one, the profile's.
+    """
 
     objective: str | None = None  # None: the one of the law's source
     starts: Starts | Array | None = None  # None: projected where the law has linear parameters
     bootstrap: int = 1000
+    profile_points: int = POINTS
     resampling: resample.Scheme = "case"
     clusters: ArrayLike | None = None
     weights: ArrayLike | None = None
@@ -55,7 +61,7 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
         {**{s: float(c[i]) for s, c in inputs.items()}, "y": float(y_n[i]), "held_out": bool(held_n[i])}
         for i in range(len(y_n))
     )
-    empty = Fit(law, objective.words, f"percentile bootstrap, {options.resampling}", options.level, points)
+    empty = Fit(law, objective.words, _method(options), options.level, points)
     refusal = advise.cannot_carry(law, inputs)
     if refusal:
         return replace(empty, alarms=refusal.alarms, advice=refusal.advice)
@@ -64,12 +70,18 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
     draws = None
     if options.bootstrap:
         draws = resample.bootstrap(law, inputs, y_n, found.theta, objective, options)
+    profiled = {}
+    if options.profile_points:
+        profiled = profiles(
+            law, inputs, y_n, found.theta, objective, options.level, weights=options.weights,
+            points=options.profile_points, threads=options.threads,
+        )  # fmt: skip
     held = None
     if held_n.any():
         held = _predict_held_out(law, inputs, y_n, held_n, found.theta, objective, options)
     fit = replace(
         empty,
-        params=_intervals(law.names, found.values, draws, tail),
+        params=_intervals(law.names, found.values, draws, tail, profiled),
         derived=derive(law, found.values, draws, tail),
         tail=tail,
         holdout=held,
@@ -77,7 +89,9 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
         starts=found.starts,
         starts_at_optimum=found.at_optimum,
         objective_value=found.value,
+        bound_hits=advise.bound_hits(law, inputs, dict(zip(law.names, found.values, strict=True))),
         diagnostics={"condition": found.condition, "objective_name": objective.name},
+        profiles=profiled,
         draws=draws,
     )
     words = advise.judge_many(fit, inputs, y_n)
@@ -199,9 +213,18 @@ def _subset(column: ArrayLike | None, mask: NDArray[np.bool_]) -> Array | None:
     return None if column is None else np.asarray(column)[mask]
 
 
-def _intervals(names: tuple[str, ...], values: Array, draws: Array | None, tail: float) -> dict[str, Interval]:
+def _method(options: Options) -> str:
+    if options.bootstrap:
+        return f"percentile bootstrap, {options.resampling}"
+    return "profile likelihood" if options.profile_points else "none"
+
+
+def _intervals(
+    names: tuple[str, ...], values: Array, draws: Array | None, tail: float, profiled: Mapping[str, ParameterProfile]
+) -> dict[str, Interval]:
     if draws is None:
-        return {name: Interval(float(value)) for name, value in zip(names, values, strict=True)}
+        plain = {name: Interval(float(value)) for name, value in zip(names, values, strict=True)}
+        return plain | {name: profile.interval for name, profile in profiled.items()}
     return {name: percentile(float(values[k]), draws[:, k], tail) for k, name in enumerate(names)}
 
 

@@ -207,10 +207,17 @@ def levenberg(problem: Problem, theta_BK: Array, *, steps: int) -> tuple[Array, 
 
 
 def _damped(matrix_BKK: Array, gradient_BK: Array, damping_B: Array) -> Array:
-    """(M + damping diag|M|)^-1 g, in units where the diagonal is 1; eigenvalues are made positive."""
-    size_BK = np.sqrt(np.maximum(np.abs(np.einsum("bkk->bk", matrix_BKK)), 1e-300))
+    """(M + damping diag|M|)^-1 g, in units where the diagonal is 1; eigenvalues are made positive.
+
+    A parameter that is held, or that no longer acts, has an empty row: a diagonal of 1 keeps it from the others, and it
+    stays where it is.
+    """
+    diagonal_BK = np.abs(np.einsum("bkk->bk", matrix_BKK))
+    empty_BK = diagonal_BK <= 1e-300
+    size_BK = np.sqrt(np.where(empty_BK, 1.0, diagonal_BK))
     scaled_BKK = matrix_BKK / (size_BK[:, :, None] * size_BK[:, None, :])
+    np.einsum("bkk->bk", scaled_BKK)[empty_BK] = 1.0
     value_BK, vector_BKK = np.linalg.eigh(scaled_BKK)
     value_BK = np.maximum(np.abs(value_BK), 1e-15) + damping_B[:, None]
     rotated_BK = np.einsum("bkl,bk->bl", vector_BKK, gradient_BK / size_BK) / value_BK
-    return np.einsum("bkl,bl->bk", vector_BKK, rotated_BK) / size_BK
+    return np.where(empty_BK, 0.0, np.einsum("bkl,bl->bk", vector_BKK, rotated_BK) / size_BK)

@@ -32,9 +32,12 @@ class Noise:
     def known(self) -> bool:
         return self.dof > 0
 
+    def quantile(self, level: float) -> float:
+        return float(stats.f.ppf(level, 1, self.dof))
+
     def threshold(self, rss: float, level: float) -> float:
         """The residual sum of squares at the edge of the profile interval: RSS + s^2 F(1, dof)."""
-        return rss + self.variance * float(stats.f.ppf(level, 1, self.dof))
+        return rss + self.variance * self.quantile(level)
 
     def to_dict(self) -> dict[str, Any]:
         sd = float(np.sqrt(self.variance)) if self.known else None

@@ -3,74 +3,136 @@
 For sums of squares -2 log likelihood = n log RSS; for sums of absolute values and the summed Huber, whose delta is far
 below the residuals, 2 n log of the sum (Laplace noise of free scale); for the likelihood, twice it. The interval ends
 where that has risen by n log(1 + F(1, dof) / dof), which for squares and normal noise is the F interval.
-It takes the noise as equal and independent; where it is not, the case bootstrap is wider, and right.
+It takes the noise as equal (or as the weights say) and independent; where it is not, the case bootstrap is wider, and
+right. Sources: Bates & Watts 1988, chapter 6; Venzon & Moolgavkar 1988.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from isostate.laws import separable
 from isostate.laws.law import Array, Law
 from isostate.laws.minimise import minimise
 from isostate.laws.objectives import Objective
 from isostate.laws.problem import Problem
-from isostate.laws.result import Interval
+from isostate.laws.result import Interval, ParameterProfile
 
 POINTS = 41  # values a profile is evaluated at, before its ends are interpolated
-
-
-@dataclass(frozen=True)
-class ParameterProfile:
-    """The rise of -2 log likelihood over a parameter's values, the interval, and whether its ends are open."""
-
-    name: str
-    values: Array
-    rise: Array
-    interval: Interval
-    open_ends: tuple[str, ...]
-
-    @property
-    def flat(self) -> bool:
-        return bool(self.open_ends)
+REACH = 5.0  # asymptotic standard errors to either side
+WIDER = 1.5  # a drawn profile goes on beyond its interval
+FURTHER = np.geomspace(1.25, 16.0, 12)  # in units of that reach, where an end has not been met within it
 
 
 def profiles(
-    law: Law, x: Mapping[str, Array], y_n: Array, theta_K: Array, objective: Objective, level: float = 0.95
+    law: Law,
+    x: Mapping[str, Array],
+    y_n: Array,
+    theta_K: Array,
+    objective: Objective,
+    level: float = 0.95,
+    *,
+    weights: ArrayLike | None = None,
+    points: int = POINTS,
+    threads: int = 1,
 ) -> dict[str, ParameterProfile]:
     """The profile of every parameter about the optimum `theta_K` (search coordinates)."""
-    n, K = len(y_n), len(theta_K)
-    base = Problem(law, objective, x, y_n[None], np.ones((1, n)))
-    lowest, _ = base.gradient(theta_K[None], np.arange(1))
-    threshold = n * np.log1p(float(stats.f.ppf(level, 1, n - K)) / (n - K))
-    ridge_KK = _ridge(base, theta_K)
-    offset_P = np.linspace(-1.0, 1.0, POINTS)
-    theta_BK, free_BK = np.repeat(theta_K[None], K * POINTS, 0), np.ones((K * POINTS, K))
+    weight_n = np.ones_like(y_n) if weights is None else np.asarray(weights, dtype=float)
+    n, K = int(np.count_nonzero(weight_n)), len(theta_K)
+    base = Problem(law, objective, x, y_n[None], weight_n[None])
+    lowest = float(base.gradient(theta_K[None], np.arange(1))[0][0])
+    threshold = n * float(np.log1p(stats.f.ppf(level, 1, n - K) / (n - K)))
+    ridge_KK = _ridge(base, theta_K, n)
+    offset_P = np.linspace(-1.0, 1.0, 2 * (points // 2) + 1)
+    tried = [(k, offset, theta_K + offset * ridge_KK[k]) for k in range(K) for offset in offset_P]
+    theta_BK, value_B = _held(base, tried, threads)
+    rise_B = _rise(objective, value_B, lowest, n)
+    further = []
     for k in range(K):
-        rows = slice(k * POINTS, (k + 1) * POINTS)
-        theta_BK[rows] += offset_P[:, None] * ridge_KK[k]
-        free_BK[rows, k] = 0.0
-    held = Problem(law, objective, x, y_n[None], np.ones((1, n)), free_BK)
-    _, value_B = minimise(held, theta_BK, threads=1)
-    found = {}
-    for k, parameter in enumerate(law.parameters):
-        rows = slice(k * POINTS, (k + 1) * POINTS)
-        values = law.natural(theta_BK[rows])[:, k]
-        rise = _rise(objective, value_B[rows], float(lowest[0]), n)
-        found[parameter.name] = _interval(parameter.name, values, rise, threshold)
-    return found
+        rows = slice(k * len(offset_P), (k + 1) * len(offset_P))
+        for side, end in ((-1.0, 0), (1.0, -1)):
+            if not rise_B[rows][end] > threshold:
+                begin_K = theta_BK[rows][end]  # follows the bend of the ridge as far as it is known
+                further += [(k, side * f, begin_K + side * (f - 1.0) * ridge_KK[k]) for f in FURTHER]
+    if further:
+        more_BK, more_B = _held(base, further, threads)
+        tried, theta_BK = tried + further, np.concatenate([theta_BK, more_BK])
+        rise_B = np.concatenate([rise_B, _rise(objective, more_B, lowest, n)])
+    of_B = np.array([k for k, _, _ in tried])
+    natural_BK = law.natural(theta_BK)
+    return {
+        parameter.name: _profile(law, k, natural_BK[of_B == k, k], rise_B[of_B == k], theta_K, threshold)
+        for k, parameter in enumerate(law.parameters)
+    }
 
 
-def _ridge(problem: Problem, theta_K: Array) -> Array:
+def projected(
+    law: Law,
+    x: Mapping[str, Array],
+    y_n: Array,
+    weight_n: Array,
+    intervals: Mapping[str, Interval],
+    lowest: float,
+    variance: float,
+    threshold: float,
+    open_ends: tuple[str, ...],
+) -> dict[str, ParameterProfile]:
+    """The same for a law of one exponent and known `variance`, whose profile of squares is linear algebra.
+
+    `intervals` are the profile's own, `threshold` the F quantile. The exponent's `open_ends` are at its bounds, those
+    of a linear parameter at 0.
+    """
+    exponent = law.nonlinear[0]
+    grid = _window(intervals[exponent.name], exponent.low, exponent.high)
+    finer = np.union1d(np.geomspace(grid[0], grid[-1], 401), [intervals[exponent.name].value])
+    fine = separable.profile(law, finer[:, None], x, y_n, weight_n)
+    at = separable.profile(law, grid[:, None], x, y_n, weight_n)
+    rise_P = (at.rss_G - lowest) / variance
+    found = {exponent.name: (grid, rise_P, open_ends)}
+    for m, name in enumerate(law.linear):
+        values = _window(intervals[name], 0.0, np.inf)
+        away_PG = (values[:, None] - fine.free_GM[:, m]) ** 2 / fine.inverse_GMM[:, m, m]
+        rise_P = ((fine.free_rss_G + away_PG).min(axis=1) - lowest) / variance
+        found[name] = (values, rise_P, ("low",) if intervals[name].low == 0.0 else ())
+    return {
+        name: ParameterProfile(name, values, np.maximum(rise_P, 0.0), threshold, intervals[name], ends)
+        for name, (values, rise_P, ends) in ((name, found[name]) for name in law.names)
+    }
+
+
+def _window(interval: Interval, low: float, high: float) -> Array:
+    """Values from well below the interval to well above it, the fit's own among them."""
+    assert interval.low is not None
+    assert interval.high is not None
+    to, back = (np.log, np.exp) if interval.low > 0 else (np.asarray, np.asarray)
+    value, ends = to(interval.value), (to(interval.low), to(interval.high))
+    reach = [value + WIDER * (end - value) for end in ends]
+    half = POINTS // 2 + 1
+    axis = np.concatenate([np.linspace(reach[0], value, half), np.linspace(value, reach[1], half)[1:]])
+    axis = back(axis)
+    axis[half - 1] = interval.value
+    return np.unique(np.clip(axis, low, high))
+
+
+def _held(base: Problem, tried: list[tuple[int, float, Array]], threads: int) -> tuple[Array, Array]:
+    """Refits every row from where it stands, its own parameter held."""
+    theta_BK = np.stack([theta for _, _, theta in tried])
+    free_BK = np.ones_like(theta_BK)
+    free_BK[np.arange(len(tried)), [k for k, _, _ in tried]] = 0.0
+    held = Problem(base.law, base.objective, base.x, base.y_Bn, base.w_Bn, free_BK)
+    return minimise(held, theta_BK, threads=threads)
+
+
+def _ridge(problem: Problem, theta_K: Array, n: int) -> Array:
     """Row k: five asymptotic standard errors of parameter k, with what the others do meanwhile along the ridge."""
     value, _, matrix = problem.normal_equations(theta_K[None], np.arange(1))
-    n, K = problem.y_Bn.shape[1], len(theta_K)
-    covariance = np.linalg.pinv(matrix[0], rcond=1e-13, hermitian=True) * float(value[0]) / max(n - K, 1)
+    covariance = np.linalg.pinv(matrix[0], rcond=1e-13, hermitian=True) * float(value[0]) / max(n - len(theta_K), 1)
     se_K = np.sqrt(np.maximum(np.diag(covariance), 1e-24))
-    reach_K = np.clip(5.0 * se_K, 1e-9, 20.0)
+    reach_K = np.clip(REACH * se_K, 1e-9, 20.0)
     ridge_KK = covariance / np.maximum(se_K[:, None] ** 2, 1e-24) * reach_K[:, None]
     np.fill_diagonal(ridge_KK, reach_K)
     return np.asarray(ridge_KK, dtype=np.float64)
@@ -80,22 +142,28 @@ def _rise(objective: Objective, value_B: Array, lowest: float, n: int) -> Array:
     if objective.name == "likelihood":
         return 2.0 * (value_B - lowest)
     times = n if objective.squares else 2 * n
-    return times * np.log(np.maximum(value_B, lowest) / lowest)
+    floor = n * (8 * np.finfo(float).eps) ** 2  # of data without noise, whose lowest value is rounding
+    return times * np.log(np.maximum(value_B, floor) / max(lowest, floor))
 
 
-def _interval(name: str, values: Array, rise: Array, threshold: float) -> ParameterProfile:
-    middle = len(values) // 2
-    ends: list[float | None] = []
-    for side in (slice(middle, None, -1), slice(middle, None)):
-        v, r = values[side], rise[side]
-        above = np.flatnonzero(r > threshold)
-        if not len(above):
-            ends.append(None)
-            continue
-        i = int(above[0])
-        share = (np.sqrt(threshold) - np.sqrt(r[i - 1])) / (
-            np.sqrt(r[i]) - np.sqrt(r[i - 1])
-        )  # the root is near linear
-        ends.append(float(v[i - 1] + share * (v[i] - v[i - 1])))
+def _profile(law: Law, k: int, value_P: Array, rise_P: Array, theta_K: Array, threshold: float) -> ParameterProfile:
+    """The profile of parameter k inside its domain, and where it crosses the threshold on either side."""
+    parameter = law.parameters[k]
+    inside_P = (value_P >= parameter.low) & (value_P <= parameter.high) & np.isfinite(rise_P)
+    order = np.argsort(value_P[inside_P])
+    values, rise = value_P[inside_P][order], rise_P[inside_P][order]
+    best = float(law.natural(theta_K[None])[0, k])
+    middle = int(np.argmin(np.abs(values - best))) if len(values) else 0
+    ends = [_crossing(values[side], rise[side], threshold) for side in (slice(middle, None, -1), slice(middle, None))]
     open_ends = tuple(side for side, end in zip(("low", "high"), ends, strict=True) if end is None)
-    return ParameterProfile(name, values, rise, Interval(float(values[middle]), ends[0], ends[1]), open_ends)
+    return ParameterProfile(parameter.name, values, rise, threshold, Interval(best, *ends), open_ends)
+
+
+def _crossing(value_P: Array, rise_P: Array, threshold: float) -> float | None:
+    """Where the rise passes the threshold for good, walking outward; its square root is near linear in the value."""
+    i = int(np.max(np.flatnonzero(rise_P <= threshold), initial=0))
+    if i + 1 >= len(rise_P):
+        return None
+    inner, outer = np.sqrt(np.maximum(rise_P[i : i + 2], 0.0))
+    share = (np.sqrt(threshold) - inner) / (outer - inner)
+    return float(value_P[i] + share * (value_P[i + 1] - value_P[i]))

@@ -53,6 +53,35 @@ class HoldOut:
 
 
 @dataclass(frozen=True)
+class ParameterProfile:
+    """Every other parameter refitted at each of this one's `values`: how far that raises -2 log likelihood.
+
+    The interval ends where `rise` crosses `threshold`. An open end is one where it never does: every value beyond fits
+    as well. `rise` is negative where a profile came upon a better optimum than the fit's.
+    """
+
+    name: str
+    values: Array  # natural units, ascending; the fit's own among them
+    rise: Array
+    threshold: float
+    interval: Interval
+    open_ends: tuple[str, ...]
+
+    @property
+    def flat(self) -> bool:
+        return bool(self.open_ends)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "values": [float(f"{value:.6g}") for value in self.values],
+            "rise": [float(f"{rise:.4g}") for rise in self.rise],
+            "threshold": float(f"{self.threshold:.6g}"),
+            "interval": self.interval.to_dict(),
+            "open_ends": list(self.open_ends),
+        }
+
+
+@dataclass(frozen=True)
 class Curve:
     """The fitted law over a range of x, with its pointwise band."""
 
@@ -79,17 +108,23 @@ class Fit:
     starts: int = 0
     starts_at_optimum: int = 0
     objective_value: float | None = None
+    bound_hits: tuple[str, ...] = ()  # parameters that ended on a bound of their domain
     noise: dict[str, Any] = field(default_factory=dict)  # sd, dof, source (words)
     diagnostics: dict[str, Any] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     bootstrap: dict[str, Interval] = field(default_factory=dict)
+    profiles: dict[str, ParameterProfile] = field(default_factory=dict, compare=False)  # of each parameter
     tail: float | None = None  # share of the draws beyond either end of an interval
     draws: Array | None = field(default=None, repr=False, compare=False)  # (bootstraps, parameters), natural units
 
     @property
     def values(self) -> dict[str, float]:
         return {name: interval.value for name, interval in self.params.items()}
+
+    @property
+    def share_at_optimum(self) -> float:
+        return self.starts_at_optimum / self.starts if self.starts else 0.0
 
     def predict(self, x: Inputs) -> Array:
         assert self.params, "a failed fit predicts nothing; look at its alarms first"
@@ -110,11 +145,13 @@ class Fit:
                 "params": {name: interval.to_dict() for name, interval in self.params.items()},
                 "derived": {name: interval.to_dict() for name, interval in self.derived.items()},
                 "bootstrap": {name: interval.to_dict() for name, interval in self.bootstrap.items()},
+                "profiles": {name: profile.to_dict() for name, profile in self.profiles.items()},
                 "curve": {key: list(values) for key, values in self.curve.__dict__.items()},
                 "holdout": self.holdout.to_dict() if self.holdout else None,
                 "converged": self.converged,
                 "starts": self.starts,
                 "starts_at_optimum": self.starts_at_optimum,
+                "bound_hits": list(self.bound_hits),
                 "noise": self.noise,
                 "diagnostics": self.diagnostics,
                 "alarms": list(self.alarms),

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isostate.laws import advise, noise, separable
+from isostate.laws import advise, noise, profiles, separable
 from isostate.laws.law import Array, Law
 from isostate.laws.noise import Noise
 from isostate.laws.power import STATE
-from isostate.laws.result import Curve, Fit, HoldOut, Interval
+from isostate.laws.result import Curve, Fit, HoldOut, Interval, ParameterProfile
 
 GRID = 801  # exponents a profile is evaluated at; zooming makes the result exact, the grid only finds the basin
 OBJECTIVE = "least squares on the loss, variable projection"
@@ -71,15 +71,9 @@ def fit_power(
     draws = _bootstrap(law, core, size_n, y_n, weight_n, bootstrap, seed) if bootstrap else None
     return Fit(
         **shared,
-        params=core.params,
-        curve=core.curve,
+        **core.found(law),
+        profiles=_profiles(law, core, size_n, y_n, weight_n, level),
         holdout=held,
-        converged=core.interior,
-        starts=GRID,
-        starts_at_optimum=core.basin,
-        objective_value=core.rss,
-        noise=core.noise.to_dict(),
-        diagnostics={"alpha_profile": core.sketch, "alpha_interval_open": list(core.open_ends)},
         alarms=words.alarms,
         advice=words.advice,
         bootstrap=_percentiles(law, draws, level) if draws is not None else {},
@@ -110,13 +104,26 @@ class Core:
     interior: bool  # the optimum is not on the exponent's bound
     open_ends: tuple[str, ...]  # sides on which the exponent's interval runs into the bound
     basin: int  # grid points from which descent leads to the optimum
-    sketch: dict[str, list[float]]  # the profile, coarse, for figures
 
     @property
     def falls(self) -> bool:
         """Whether the law beats a constant by more than rounding."""
         first, last = self.curve.y[0], self.curve.y[-1]
         return first - last > 1e-9 * first
+
+    def found(self, law: Law) -> dict[str, Any]:
+        """The fields of `Fit` that it settles."""
+        at_zero = [name for name, value in zip(law.linear, self.linear, strict=True) if value <= 0.0]
+        return {
+            "params": self.params,
+            "curve": self.curve,
+            "converged": self.interior,
+            "starts": GRID,
+            "starts_at_optimum": self.basin,
+            "objective_value": self.rss,
+            "bound_hits": (*at_zero, *([] if self.interior else [law.nonlinear[0].name])),
+            "noise": self.noise.to_dict(),
+        }
 
     def predict(self, law: Law, x: Array) -> Array:
         values = [[*self.linear, self.exponent]]
@@ -153,11 +160,9 @@ def _core(law: Law, size_n: Array, y_n: Array, weight_n: Array, level: float) ->
         params[name] = Interval(float(linear[m]), max(ends[0], 0.0), ends[1])
     params[parameter.name] = Interval(exponent, low, high)
     interior = bounds[0] * 1.001 < exponent < bounds[1] * 0.999
-    every = slice(None, None, 20)
-    sketch = {"alpha": coarse.grid_GQ[every, 0].tolist(), "rss": coarse.rss_G[every].tolist()}
     core = Core(
         exponent, linear, rss, noise_model, threshold, region, params, Curve(), interior, open_ends,
-        _basin(coarse.rss_G), sketch,
+        _basin(coarse.rss_G),
     )  # fmt: skip
     curve_x = np.geomspace(size_n[0], 2.0 * size_n[-1], 80)
     low_n, high_n = core.band(law, curve_x)
@@ -247,6 +252,15 @@ def _bootstrap(law: Law, core: Core, size_n: Array, y_n: Array, weight_n: Array,
         chosen_BM = np.take_along_axis(linear_BGM, at_B[:, None, None], axis=1)[:, 0]
         pieces.append(np.concatenate([chosen_BM, grid_GQ[at_B]], axis=1))
     return np.concatenate(pieces)
+
+
+def _profiles(
+    law: Law, core: Core, size_n: Array, y_n: Array, weight_n: Array, level: float
+) -> dict[str, ParameterProfile]:
+    return profiles.projected(
+        law, {law.inputs[0]: size_n}, y_n, weight_n, core.params, core.rss, core.noise.variance,
+        core.noise.quantile(level), core.open_ends,
+    )  # fmt: skip
 
 
 def _percentiles(law: Law, draws_BK: Array, level: float) -> dict[str, Interval]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from isostate.report import fits, hover, labels, style
+from isostate.report import fits, hover, labels, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
 from isostate.report.rows import Row
@@ -47,14 +47,7 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
     unfitted = []
     for family in runs.families(members):
         mine = [row for row in members if row["family"] == family]
-        group = {
-            "family": family,
-            "size": runs.size_name(at["size"]),
-            "train_context": at["train_context"],
-            "eval_context": at["eval_context"],
-            "condition": runs.condition_label(at["condition"], conditions),
-        }
-        fit = fits.find(laws, group)
+        fit = fits.find(laws, fits.group_of(family, **at, every=conditions))
         look = style.of_family(family, every)
         if fit is None or not fit["params"]:
             unfitted.append(labels.plain(family))
@@ -80,78 +73,36 @@ def _law_traces(family: str, members: list[Row], fit: dict | None, look: dict, c
     groups = runs.by_state(members)
     means = {size: fmean(runs.final_loss(row, context) for row in group) for size, group in groups.items()}
     held = {point["x"] for point in fit["points"] if point["held_out"]} if fit and fit["holdout"] else set()
-    traces = [{**trace, **shared} for trace in (_law_lines(name, fit, look, means))]
+    drawn = [{**trace, **shared} for trace in _law_lines(name, fit, look, means)]
     if any(len(group) > 1 for group in groups.values()):
-        traces.append({**_seed_points(groups, look, context), **shared})
+        drawn.append({**_seed_points(groups, look, context), **shared})
     symbols = [look["symbol"] + ("-open" if size in held else "") for size in means]
-    points = {
-        "type": "scatter",
-        "mode": "markers",
-        "showlegend": False,
-        "x": list(means),
-        "y": list(means.values()),
-        "marker": {"symbol": symbols, "color": look["color"], "size": 9, "line": {"color": look["color"], "width": 2}},
-        "hoverinfo": "text",
-        "hovertext": [hover.of_mean(group, context, fit) for group in groups.values()],
-        **shared,
-    }
-    return [*traces, points, {**_legend_entry(name, look), **shared}]
-
-
-def _legend_entry(name: str, look: dict) -> dict[str, Any]:
-    """Line and marker together, which no drawn trace has."""
-    marker = {"symbol": look["symbol"], "color": look["color"], "size": 8}
-    line = {"color": look["color"], "dash": look["dash"], "width": 2}
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
-        "x": [None],
-        "y": [None],
-        "marker": marker,
-        "line": line,
-    }
+    texts = [hover.of_mean(group, context, fit) for group in groups.values()]
+    points = traces.points(list(means), list(means.values()), traces.marker(symbols, look["color"]), texts)
+    return [*drawn, {**points, **shared}, {**traces.legend_entry(name, look), **shared}]
 
 
 def _law_lines(name: str, fit: dict | None, look: dict, means: dict[int, float]) -> list[dict]:
     """Band, line and the hold-out's interval; a thin line through the means where there is no law."""
-    quiet = {"type": "scatter", "showlegend": False, "hoverinfo": "skip"}
-    line = {"color": look["color"], "dash": look["dash"]}
     if fit is None or not fit["params"]:
-        joined = {"mode": "lines", "x": list(means), "y": list(means.values()), "line": {**line, "width": 1}}
-        return [{**quiet, **joined}]
+        return [traces.line(list(means), list(means.values()), look, width=1)]
     curve = fit["curve"]
-    band = {
-        "mode": "lines",
-        "x": curve["x"] + curve["x"][::-1],
-        "y": curve["high"] + curve["low"][::-1],
-        "fill": "toself",
-        "fillcolor": style.faded(look["color"], 0.13),
-        "line": {"width": 0},
-    }
-    drawn = {"mode": "lines", "x": curve["x"], "y": curve["y"], "line": {**line, "width": 2}}
-    traces = [{**quiet, **band}, {**quiet, **drawn}]
+    drawn = [
+        traces.band(curve["x"], curve["low"], curve["high"], look["color"]),
+        traces.line(curve["x"], curve["y"], look),
+    ]
     held = fit["holdout"]
     if held:
-        up, down = held["high"] - held["predicted"], held["predicted"] - held["low"]
-        bar = {"type": "data", "symmetric": False, "array": [up], "arrayminus": [down], "thickness": 1.2, "width": 4}
         # a little to the right, and each family's a little further, so that bars and points are all seen
-        place = {"x": [held["x"] * (1.05 + 0.035 * look["place"])], "y": [held["predicted"]], "mode": "markers"}
-        marker = {"symbol": "line-ew", "size": 8, "line": {"color": look["color"], "width": 2}}
-        text = {"hoverinfo": "text", "hovertext": [hover.of_holdout(name, held)]}
-        traces.append({**quiet, **place, "error_y": {**bar, "color": look["color"]}, "marker": marker, **text})
-    return traces
+        place = (held["x"] * (1.05 + 0.035 * look["place"]), held["predicted"])
+        ends = (held["low"], held["high"])
+        drawn.append(traces.bar(place, ends, "y", look["color"], "line-ew", hover.of_holdout(name, held)))
+    return drawn
 
 
 def _seed_points(groups: dict[int, list[Row]], look: dict, context: int) -> dict[str, Any]:
     members = [row for group in groups.values() for row in group]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "showlegend": False,
-        "x": [runs.state(row) for row in members],
-        "y": [runs.final_loss(row, context) for row in members],
-        "marker": {"symbol": look["symbol"], "color": style.faded(look["color"], 0.45), "size": 5},
-        "hoverinfo": "text",
-        "hovertext": [hover.of_run(row, context) for row in members],
-    }
+    dots = {"symbol": look["symbol"], "color": style.faded(look["color"], 0.45), "size": 5}
+    texts = [hover.of_run(row, context) for row in members]
+    losses = [runs.final_loss(row, context) for row in members]
+    return traces.points([runs.state(row) for row in members], losses, dots, texts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from statistics import fmean, stdev
 from typing import Any
 
-from isostate.report import labels
+from isostate.laws import Fit
+from isostate.report import fitted, labels
 from isostate.report import rows as runs
 from isostate.report.rows import Row
 
@@ -41,10 +42,26 @@ def of_holdout(name: str, held: dict[str, float]) -> str:
     return "<br>".join(
         [
             f"<b>{name}</b>, test of the law",
-            f"predicted {labels.loss(held['predicted'])} {labels.interval(held['low'], held['high'])}",
-            f"observed {labels.loss(held['observed'])}: error {labels.percent(held['error'])}",
+            f"predicted {labels.number(held['predicted'])} {labels.interval(held['low'], held['high'])}",
+            f"observed {labels.number(held['observed'])}: error {labels.percent(held['error'])}",
         ]
     )
+
+
+def of_points(fit: Fit) -> list[str]:
+    """Each point of any fit: its inputs, what was observed, what the law says there."""
+    table = fitted.columns(fit)
+    output = labels.plotly_text(fit.law.output)
+    predicted = fit.predict(table.x) if fit.params else None
+    texts = []
+    for i, held in enumerate(table.held):
+        lines = [", ".join(fitted.amount(symbol, float(column[i])) for symbol, column in table.x.items())]
+        lines.append(f"{output} observed {labels.number(float(table.y[i]))}")
+        if predicted is not None:
+            error = labels.percent(float(table.y[i] / predicted[i] - 1.0))
+            lines.append(f"{output} by the law {labels.number(float(predicted[i]))}: observed {error} from it")
+        texts.append("<br>".join([*lines, *(["held out of the test fit"] if held else [])]))
+    return texts
 
 
 def of_positions(group: list[Row], edges: list[int], means: list[float | None], context: int) -> list[str]:

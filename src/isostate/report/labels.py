@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import html
 import math
+import re
 
+GREEK = {
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "delta": "δ",
+    "eps": "ε",
+    "eta": "η",
+    "sigma": "σ",
+    "tau": "τ",
+    "chi": "χ",
+}
 PREFIXES = ("", "K", "M", "G", "T", "P", "E")
 
 
@@ -20,6 +32,12 @@ def plain(text: object) -> str:
 def plotly_text(text: object) -> str:
     """`text` for a plotly label, where tags, entities, $math$ and %{fields} mean something that a name must not."""
     return html.escape(plain(text), quote=False).replace("$", "&#36;").replace("%", "&#37;")
+
+
+def symbols(text: object) -> str:
+    """A law's names as they are written by hand: alpha_B -> α_B, L_inf -> L∞. Everything else stays, made printable."""
+    written = re.sub(r"(?<![A-Za-z])[a-z]+(?![A-Za-z])", lambda word: GREEK.get(word[0], word[0]), plain(text))
+    return re.sub(r"_inf(?![A-Za-z])", "∞", written)
 
 
 def binary(count: float) -> str:
@@ -47,6 +65,18 @@ def _short(value: float) -> str:
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def tick(value: float) -> str:
+    """A number as the field writes sizes: 0.02, 1.5M, 20B; powers of ten from 10¹⁵ on, as it writes FLOPs."""
+    if value != 0 and not 1e-3 <= abs(value) < 999.5e12:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        power = f"10{str(int(exponent)).translate(RAISED)}"
+        return power if mantissa == "1.0" else f"{mantissa.removesuffix('.0')}·{power}"
+    return decimal(value).replace("G", "B") if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -17,6 +17,7 @@ from isostate.report.curves import learning_curves
 from isostate.report.figures import loss_against_state
 from isostate.report.heatmaps import at_a_time_budget, context_against_state
 from isostate.report.inline import asset, data_block, policy, pooled
+from isostate.report.law_checks import law_checks
 from isostate.report.positions import loss_by_position
 from isostate.report.rows import Row
 
@@ -29,6 +30,7 @@ def render(study: dict[str, Any], table: list[Row], fits: list[dict[str, Any]]) 
         loss_by_position(table),
         context_against_state(table),
         at_a_time_budget(table),
+        law_checks(table, fits),
     ]
     scripts = {"plotly": asset("plotly-cartesian.min.js"), "script": asset("page.js")}
     return Template(asset("page.html")).substitute(

@@ -7,7 +7,7 @@ import math
 from statistics import fmean
 from typing import Any
 
-from isostate.report import hover, labels, style
+from isostate.report import hover, labels, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
 from isostate.report.rows import Row
@@ -77,11 +77,10 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
                 "hovertext": hover.of_positions(group, edges, means, context),
             }
         )
-    vertical = {"type": "line", "x0": trained, "x1": trained, "yref": "paper", "y0": 0, "y1": 1}
     layout = {
         "xaxis": style.log_axis("position in context (tokens)", 1, context),
         "yaxis": style.loss_axis(),
-        "shapes": [{**vertical, "line": {"color": style.NEUTRAL, "width": 1, "dash": "dot"}}],
+        "shapes": [traces.level("x", trained)],
         **({"legend": {"title": {"text": "state"}}} if family else {}),
     }
     return {"data": data, "layout": layout, "note": ""}

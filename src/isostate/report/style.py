@@ -68,5 +68,47 @@ def log_axis(title: str, low: float, high: float, most: int = 8) -> dict[str, An
     }
 
 
+MANTISSAS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))  # of ticks in a decade, ever finer
+TENTHS = tuple(digit / 10 for digit in range(10, 100))
+
+
+def decimal_axis(title: str, low: float, high: float, most: int = 7) -> dict[str, Any]:
+    """A log axis with ticks at 1, 10, 100 or, where these are too few, at round numbers between: at least two."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = range(first, last + 1)
+    ticks: list[float] = []
+    for digits in (*MANTISSAS, TENTHS):
+        ticks = [digit * 10.0**power for power in decades for digit in digits]
+        ticks = [tick for tick in ticks if 0.999 * low <= tick <= 1.001 * high]
+        if len(ticks) >= (3 if digits is not TENTHS else 2):
+            break
+    ticks = ticks[:: max(1, math.ceil(len(ticks) / most))]
+    pad = 0.04 * max(math.log10(high / low), 0.3)
+    return {
+        "type": "log",
+        "title": {"text": title},
+        "range": [math.log10(low) - pad, math.log10(high) + pad],
+        "tickvals": ticks,
+        "ticktext": [labels.tick(tick) for tick in ticks],
+    }
+
+
+def round_values(low: float, high: float, most: int = 8) -> list[float]:
+    """At most `most` round values strictly between: evenly spaced, or 1, 2, 5 of each decade where these span two."""
+    if low > 0 and high > 100.0 * low:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        values = [digit * 10.0**power for power in decades for digit in (1, 2, 5)]
+    else:
+        unit = 10.0 ** math.floor(math.log10((high - low) / most))
+        step = next(unit * digit for digit in (1, 2, 2.5, 5, 10) if (high - low) / (unit * digit) <= most)
+        values = [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+    inside = [float(f"{value:.12g}") for value in values if low < value < high]
+    return inside[:: max(1, math.ceil(len(inside) / most))]
+
+
+def plain_axis(title: str, **more: Any) -> dict[str, Any]:
+    return {"title": {"text": title}, **more}
+
+
 def loss_axis(title: str = "loss (nats per token)") -> dict[str, Any]:
     return {"title": {"text": title}}

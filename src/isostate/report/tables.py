@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from typing import Any
 
 from isostate.config import digest
@@ -80,11 +81,11 @@ def laws_table(table: list[Row], fits: list[dict[str, Any]]) -> str:
             (_hold_out(held), abs(held["error"]) if held else None),
             (str(len(fit["points"])), len(fit["points"])),
         ]
-        bodies.append(_body(cells, _words(fit)))
+        bodies.append(body(cells, said(fit["alarms"], fit["advice"])))
     caption = (
         f"L(S) = L<sub>∞</sub> + A S<sup>−α</sup>; {html.escape(fits[0]['objective'])}; brackets are 95 % intervals."
     )
-    return _table("laws", head, bodies, caption)
+    return sortable("laws", head, bodies, caption)
 
 
 def _parameter(fit: dict[str, Any], key: str) -> Cell:
@@ -102,12 +103,11 @@ def _hold_out(held: dict[str, Any] | None) -> str:
     return f"{labels.percent(held['error'])}<br><small>{predicted} for {labels.loss(held['observed'])}</small>"
 
 
-def _words(fit: dict[str, Any]) -> str:
-    alarms = html.escape(labels.plain("; ".join(fit["alarms"])))
-    advice = html.escape(labels.plain("; ".join(fit["advice"])))
-    return (f'<p class="alarms">{alarms}.</p>' if alarms else "") + (
-        f'<p class="advice">{advice}.</p>' if advice else ""
-    )
+def said(alarms: Iterable[str], advice: Iterable[str]) -> str:
+    """What a fit says about itself, as paragraphs; nothing where it is content."""
+    told = {"alarms": "; ".join(alarms), "advice": "; ".join(advice)}
+    paragraphs = (f'<p class="{kind}">{html.escape(labels.plain(text))}.</p>' for kind, text in told.items() if text)
+    return "".join(paragraphs)
 
 
 def runs_table(table: list[Row]) -> str:
@@ -121,7 +121,7 @@ def runs_table(table: list[Row]) -> str:
     ordered = sorted(table, key=lambda row: (str(row.get("family")), _known(row, "n_params", "total") or 0,
                                              row.get("train_context", 0), _known(row, "state", "elements") or 0,
                                              row.get("seed", 0), row["run_id"]))  # fmt: skip
-    return _table("runs", head, [_body(_run_cells(row, longest), "") for row in ordered], "")
+    return sortable("runs", head, [body(_run_cells(row, longest)) for row in ordered], "")
 
 
 def _run_cells(row: Row, longest: int | None) -> list[Cell]:
@@ -172,8 +172,8 @@ def where_table(table: list[Row]) -> str:
         shown = "<br>".join(f"<code>{name(text)}</code>" for text in prints if text)
         cells: list[Cell] = [(name(environment.get(key, "–")), environment.get(key)) for key in keys]
         cells += [(str(len(group)), len(group)), (name(started[0]), started[0]), (shown or "–", shown)]
-        bodies.append(_body(cells, ""))
-    return _table("where", [*keys, "runs", "first started", "data"], bodies, "")
+        bodies.append(body(cells))
+    return sortable("where", [*keys, "runs", "first started", "data"], bodies, "")
 
 
 def records_digest(table: list[Row]) -> str:
@@ -186,7 +186,7 @@ def name(text: Any) -> str:
     return f"<bdi>{html.escape(labels.plain(text))}</bdi>"
 
 
-def _table(identity: str, head: list[str], bodies: list[str], caption: str) -> str:
+def sortable(identity: str, head: list[str], bodies: list[str], caption: str) -> str:
     """A table whose header cells sort it; each row is a <tbody>, so that its alarms move with it."""
     cells = "".join(f'<th scope="col" aria-sort="none"><button type="button">{cell}</button></th>' for cell in head)
     below = f'<p class="note">{caption}</p>' if caption else ""
@@ -195,7 +195,8 @@ def _table(identity: str, head: list[str], bodies: list[str], caption: str) -> s
     return f'<div class="scroll" {label}>{table}</div>{below}'
 
 
-def _body(cells: list[Cell], below: str) -> str:
+def body(cells: list[Cell], below: str = "") -> str:
+    """A row, and under it what belongs to it."""
     shown = "".join(f'<td data-sort="{html.escape(_sort_key(key))}">{text}</td>' for text, key in cells)
     extra = f'<tr class="below"><td colspan="{len(cells)}">{below}</td></tr>' if below else ""
     return f"<tbody><tr>{shown}</tr>{extra}</tbody>"

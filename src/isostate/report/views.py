@@ -7,7 +7,8 @@ role     "view": the option's index is part of the view's key, in the order of t
          "filter": hides traces whose meta[key] is another value ("" shows all);
          "swap": replaces a trace's x or y by trace["swap"][key][value], and merges view["swap"][key][value] into
          the layout
-view     {"data": [trace], "layout": {...}, "note": words, "swap": {...}} or {"missing": words}
+view     {"data": [trace], "layout": {...}, "note": words, "swap": {...}, "rows": True} or {"missing": words};
+         "rows" where y are names of rows, of which a few need not fill the height of many
 """
 
 from __future__ import annotations

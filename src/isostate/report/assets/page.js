@@ -67,7 +67,7 @@
     }
     for (const trace of data) delete trace.swap;
     const seen = data.some((trace) => !trace.y || trace.type === "heatmap" || trace.y.some((y, i) => y !== null && trace.x[i] !== null));
-    return seen ? { data, layout, note: view.note } : { missing: "No run has such data." };
+    return seen ? { data, layout, note: view.note, rows: view.rows } : { missing: "No run has such data." };
   }
 
   // One entry a name in the legend, whichever of its lines are left.
@@ -111,6 +111,13 @@
     return { data, layout };
   }
 
+  // A few rows of cells or bars need not fill the canvas.
+  function tallest(content) {
+    const names = () => new Set(content.data.flatMap((trace) => trace.y).filter((name) => name !== null));
+    const rows = content.data[0].type === "heatmap" ? content.data[0].y.length : content.rows ? names().size : Infinity;
+    return 160 + 90 * rows;
+  }
+
   // One figure on the screen.
   function mount(figure) {
     const root = document.getElementById("figure-" + figure.id);
@@ -128,8 +135,8 @@
       plot.hidden = Boolean(content.missing);
       root.querySelector(".note").textContent = content.note || "";
       if (content.missing) return;
-      const rows = content.data[0].type === "heatmap" ? content.data[0].y.length : Infinity;
-      canvas.style.maxHeight = 160 + 90 * rows + "px"; // a single row of cells need not fill the canvas
+      const height = tallest(content);
+      canvas.style.maxHeight = height < Infinity ? height + "px" : "";
       const { data, layout } = dressed(content, dark.matches ? THEMES.dark : THEMES.light, canvas.clientWidth, canvas.clientHeight);
       Plotly.react(plot, data, layout, CONFIG);
     }
@@ -230,7 +237,7 @@
         const shown = told(figure).map((control) => control.label + ": " + control.options[here[control.key]].label);
         box.append(element("p", "shown", shown.join("; ") + (content.missing ? ". " + content.missing : "")));
         if (content.missing) continue;
-        const { data, layout } = dressed(content, THEMES.light, 670, 380);
+        const { data, layout } = dressed(content, THEMES.light, 670, Math.min(380, tallest(content)));
         Plotly.newPlot(box.appendChild(element("div")), data, layout, { ...CONFIG, staticPlot: true });
         if (content.note) box.append(element("p", "note", content.note));
       }
