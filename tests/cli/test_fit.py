@@ -168,6 +168,19 @@ def test_out_holds_the_fit_that_allocate_and_next_read(here, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_out_holds_the_figures_in_the_formats_asked_for(here, capsys):
+    fit = ["fit", "runs.csv", "--law", "chinchilla", "--bootstrap", "0", "--out", "drawn"]
+    assert main(fit) == 0
+    assert {path.suffix for path in (here / "drawn").iterdir()} == {".json", ".html"}
+    assert main([*fit, "--formats", "png, svg"]) == 0
+    told = capsys.readouterr().out
+    for path in (here / "drawn").iterdir():
+        assert f"wrote drawn/{path.name}" in told
+    assert {path.suffix for path in (here / "drawn").iterdir()} == {".json", ".html", ".png", ".svg"}
+    assert main([*fit, "--formats", "pgn"]) == 2
+    assert "no figures as 'pgn' (did you mean \"png\"?)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["fit", "--help"], ["fit", "--laws"], ["fit", "runs.csv", "--law", "chinchilla", "--bootstrap", "0"],

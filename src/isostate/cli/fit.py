@@ -47,7 +47,10 @@ SensitivityOption = Annotated[
     ),
 ]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write fit.json (and figures) to this folder.")
+    Path | None, typer.Option("--out", metavar="DIR", help="Write fit.json and the figures to this folder.")
+]
+FormatsOption = Annotated[
+    str, typer.Option("--formats", metavar="LIST", help="Of the figures: html, png, svg; png and svg need matplotlib.")
 ]
 
 
@@ -70,6 +73,7 @@ def fit(
     cache: CacheOption = None,
     laws: LawsOption = False,
     out: OutOption = None,
+    formats: FormatsOption = "html",
     runs: RunsOption = RUNS,
     json: JsonOption = False,
 ) -> int:
@@ -88,7 +92,7 @@ def fit(
     with show.waiting("fitting"):
         fitted = law_fits.fit_public(request, public, cache) if public else law_fits.fit_request(request)
         answer = answer_of(fitted, sensitivity)
-    files = write(fitted.fit, answer, out) if out else []
+    files = write(fitted.fit, answer, out, formats.split(",")) if out else []
     if json:
         show.print_json(answer)
     else:
@@ -111,12 +115,14 @@ def answer_of(fitted: Fitted, with_sensitivity: bool) -> dict[str, Any]:
     return plain(answer)
 
 
-def write(fit: Fit, answer: dict[str, Any], folder: Path) -> list[Path]:
-    """Everything that `--out` asks for; returns the files. Figures of `fit` belong here, after its fit.json."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(fit: Fit, answer: dict[str, Any], folder: Path, formats: list[str]) -> list[Path]:
+    """The figures of `fit`, and fit.json beside them; returns the files."""
+    from isostate.report import write_figures
+
+    figures = write_figures(fit, folder, [name.strip() for name in formats])
     written = folder / "fit.json"
     durable.write_atomic(written, durable.json_bytes(answer))
-    return [written]
+    return [written, *figures]
 
 
 def _print(fitted: Fitted, answer: dict[str, Any], files: list[Path]) -> None:
