@@ -130,7 +130,7 @@ def ours(shape: Shape, extras: bool):
 
     def play():
         for _ in range(STEPS):
-            loss, _ = model.loss(tokens, targets)
+            loss = model.train_loss(tokens, targets)
             loss.backward()
             value, norm = torch.stack([loss.detach(), optimizer.gradient_norm()]).tolist()
             assert value == value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -10,41 +9,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from isostate.config import UserError
-from isostate.mixers import FORMS, MixerConfig
+from isostate.mixers import FORMS
 from isostate.model import Decoder, ModelConfig, decayed_parameters
-from isostate.model.decoder import default_d_ff
+from isostate.model.decoder import sinusoids
 from tests.mixers.cases import CASES, name_of
+from tests.model.options import OPTIONS, VOCABULARY, B, T, config_of, tokens
 from tests.tolerances import assert_agrees
 
-VOCABULARY, B, T = 29, 2, 45
 every_case = pytest.mark.parametrize("mixer", CASES, ids=name_of)
-
-
-def config_of(mixer: MixerConfig, **changes) -> ModelConfig:
-    sizes = {"vocab_size": VOCABULARY, "n_layers": 2, "d_model": mixer.d_model}
-    return ModelConfig.parse(sizes | {"mixer": mixer.to_dict()} | changes, "m")
-
-
-def tokens(length: int = T, seed: int = 0) -> torch.Tensor:
-    return torch.randint(0, VOCABULARY, (B, length), generator=torch.Generator().manual_seed(seed))
-
-
-def every_option(mixer: MixerConfig) -> list[ModelConfig]:
-    options = itertools.product(("swiglu", "gelu"), ("rms", "layer"), (0, 4), ("tied", "untied"), (None, 7))
-    return [
-        config_of(mixer, mlp=mlp, norm=norm, conv_taps=taps, embeddings=embeddings, d_ff=d_ff)
-        for mlp, norm, taps, embeddings, d_ff in options
-    ]
-
-
-@every_case
-def test_parameters_are_counted_as_built(mixer):
-    for config in every_option(mixer):
-        model = Decoder(config)
-        total = sum(parameter.numel() for parameter in model.parameters())
-        tables = model.embedding.weight.numel() + (0 if model.head is None else model.head.weight.numel())
-        count = config.param_count()
-        assert (count.total, count.embedding, count.non_embedding) == (total, tables, total - tables)
 
 
 @pytest.mark.parametrize("taps", [0, 2, 4])
@@ -59,33 +31,75 @@ def test_predicted_state_equals_the_live_one_taps_included(mixer, taps):
         assert predicted.parts.get("convolution") == (2 * (taps - 1) * mixer.d_model if taps else None)
 
 
+def options_for(mixer) -> dict[str, dict]:
+    """All of them for two mixers that stand for the rest, which see them two at a time."""
+    if mixer in (CASES[2], CASES[-5]):
+        return OPTIONS
+    return {name: OPTIONS[name] for name in ("convolution", "everything", "everything, parallel")}
+
+
 @every_case
 def test_state_carried_over_segments_equals_the_whole(mixer):
-    model = Decoder(config_of(mixer, conv_taps=4)).double()
-    losses_BT, _ = model.token_losses(tokens(), tokens(seed=1))
-    for pieces in ([1, 44], [22, 23], [2, 3, 40], [15, 15, 15]):
-        state, got = None, []
-        for tokens_BT, targets_BT in zip(tokens().split(pieces, 1), tokens(seed=1).split(pieces, 1), strict=True):
-            piece, state = model.token_losses(tokens_BT, targets_BT, state)
-            got.append(piece)
-        assert_agrees(torch.cat(got, 1), losses_BT, f"pieces {pieces}")
+    for name, changes in options_for(mixer).items():
+        model = Decoder(config_of(mixer, **changes)).double()
+        losses_BT, _ = model.token_losses(tokens(), tokens(seed=1))
+        for pieces in ([1, 44], [22, 23], [2, 3, 40], [15, 15, 15]):
+            state, got = None, []
+            for tokens_BT, targets_BT in zip(tokens().split(pieces, 1), tokens(seed=1).split(pieces, 1), strict=True):
+                piece, state = model.token_losses(tokens_BT, targets_BT, state)
+                got.append(piece)
+            assert_agrees(torch.cat(got, 1), losses_BT, f"{name}, pieces {pieces}")
+            assert state.position == T
 
 
 @every_case
 def test_forms_agree_and_the_loss_is_cross_entropy_on_logits(mixer):
-    model = Decoder(config_of(mixer, conv_taps=3)).double()
-    logits_BTU, _ = model(tokens(), form="recurrent")
-    want = cross_entropy(logits_BTU.flatten(0, 1), tokens(seed=1).flatten())
-    parameters = list(model.parameters())
-    wanted = torch.autograd.grad(want, parameters)
-    largest = max(grad.norm() for grad in wanted)
-    for form in FORMS:
-        loss, _ = model.loss(tokens(), tokens(seed=1), form=form)
-        assert_agrees(loss, want, form)
-        for ours, theirs in zip(torch.autograd.grad(loss, parameters), wanted, strict=True):
-            assert (ours - theirs).norm() <= 1e-9 * max(theirs.norm(), 1e-3 * largest), form
-    losses_BT, _ = model.token_losses(tokens(), tokens(seed=1))
-    assert_agrees(losses_BT.mean(), want.detach())
+    for name, changes in options_for(mixer).items():
+        model = Decoder(config_of(mixer, **changes)).double().eval()
+        logits_BTU, _ = model(tokens(), form="recurrent")
+        want = cross_entropy(logits_BTU.flatten(0, 1), tokens(seed=1).flatten())
+        parameters = list(model.parameters())
+        wanted = torch.autograd.grad(want, parameters)
+        largest = max(grad.norm() for grad in wanted)
+        for form in FORMS:
+            loss, _ = model.loss(tokens(), tokens(seed=1), form=form)
+            assert_agrees(loss, want, f"{name}, {form}")
+            for ours, theirs in zip(torch.autograd.grad(loss, parameters), wanted, strict=True):
+                assert (ours - theirs).norm() <= 1e-9 * max(theirs.norm(), 1e-3 * largest), (name, form)
+        losses_BT, _ = model.token_losses(tokens(), tokens(seed=1))
+        assert_agrees(losses_BT.mean(), want.detach(), name)
+
+
+def test_a_capped_logit_is_the_cap_times_a_hyperbolic_tangent():
+    model, plain = (Decoder(config_of(CASES[0], logit_cap=cap)).double() for cap in (2.0, None))
+    logits_BTU = plain(tokens())[0]
+    assert_agrees(model(tokens())[0], 2 * torch.tanh(logits_BTU / 2))
+    assert (model(tokens())[0] - logits_BTU).abs().max() > 0.1
+
+
+def test_positions_are_added_to_the_embeddings():
+    learned = Decoder(config_of(CASES[0], position_embedding="learned", max_context=60)).double()
+    table_TD = learned.embedding_of_positions_SD[:T]
+    assert_agrees(learned._embed(tokens(), 0), learned.embedding(tokens()) + table_TD)
+    assert_agrees(learned._embed(tokens(), 15), learned.embedding(tokens()) + learned.embedding_of_positions_SD[15:])
+    model = Decoder(config_of(CASES[0], position_embedding="sinusoidal")).double()
+    added_BTD = model._embed(tokens(), 7) - 16**0.5 * model.embedding(tokens())
+    for t, i in ((0, 0), (3, 2), (T - 1, 7)):  # Vaswani et al. 2017, section 3.5
+        angle = (7 + t) / 10_000 ** (2 * i / 16)
+        assert added_BTD[0, t, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-9)
+        assert added_BTD[1, t, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-9)
+    assert sinusoids(0, 5, 7, torch.float64, torch.device("cpu")).shape == (5, 7), "an odd width loses one cosine"
+
+
+def test_a_context_longer_than_the_learned_positions_is_refused_wherever_it_ends():
+    model = Decoder(config_of(CASES[0], position_embedding="learned", max_context=50))
+    _, state = model.token_losses(tokens(), tokens())
+    message = r"a context of 51 tokens: the learned positions end at max_context = 50; raise it, or shorten"
+    with pytest.raises(UserError, match=message):
+        model.token_losses(tokens(51), tokens(51))
+    with pytest.raises(UserError, match=message):
+        model.loss(tokens(6), tokens(6), state)
+    model.loss(tokens(5), tokens(5), state)
 
 
 def test_a_loss_depends_on_no_later_token():
@@ -95,21 +109,6 @@ def test_a_loss_depends_on_no_later_token():
     first, second = (model.token_losses(x, tokens(seed=1))[0] for x in (tokens(), changed_BT))
     assert torch.equal(first[:, :30], second[:, :30])
     assert not torch.equal(first[:, 30:], second[:, 30:])
-
-
-@pytest.mark.parametrize("norm", ["rms", "layer"])
-def test_a_block_is_the_formula_and_not_the_notes(norm):
-    model = Decoder(config_of(CASES[0], norm=norm)).double()
-    block = model.blocks[0]
-    z_BTD = torch.randn(B, T, CASES[0].d_model, dtype=torch.float64)
-    got_BTD, _ = block(z_BTD, block.init_state(B), "chunked")
-    attended_BTD = block.mixer(block.mixer_norm(z_BTD))[0]
-    residual_BTD = z_BTD + attended_BTD
-    assert_agrees(got_BTD, residual_BTD + block.mlp(block.mlp_norm(residual_BTD)))
-    note_BTD = z_BTD + block.mlp(block.mlp_norm(residual_BTD))  # loses the mixer's residual
-    parallel_BTD = z_BTD + block.mlp(z_BTD) + attended_BTD  # the note's parallel block, without its norm
-    assert (got_BTD - note_BTD).abs().max() > 1e-2
-    assert (got_BTD - parallel_BTD).abs().max() > 1e-2
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_happened_before():
@@ -126,10 +125,12 @@ def test_the_same_seed_gives_the_same_weights_whatever_happened_before():
 def test_weights_start_at_the_scales_of_the_docstring():
     mixer = {"kind": "softmax", "n_heads": 4}
     sizes = {"vocab_size": 512, "n_layers": 8, "d_model": 256, "embeddings": "untied"}
-    model = Decoder(ModelConfig.parse(sizes | {"mixer": mixer}, "m"))
+    learned = {"position_embedding": "learned", "max_context": 512}
+    model = Decoder(ModelConfig.parse(sizes | learned | {"mixer": mixer}, "m"))
     block = model.blocks[5]
     for weight, fan_in, share in [
         (model.embedding.weight, 256, 1),
+        (model.embedding_of_positions_SD, 256, 1),
         (model.head.weight, 256, 1),
         (block.mixer.in_proj.weight, 256, 1),
         (block.mixer.out_proj.weight, 256, 16),
@@ -142,8 +143,9 @@ def test_weights_start_at_the_scales_of_the_docstring():
 
 
 @every_case
-def test_matrices_decay_and_vectors_taps_and_embeddings_do_not(mixer):
-    model = Decoder(config_of(mixer, conv_taps=4, embeddings="untied"))
+def test_matrices_decay_and_vectors_taps_biases_and_embeddings_do_not(mixer):
+    learned = {"position_embedding": "learned", "max_context": 9}
+    model = Decoder(config_of(mixer, conv_taps=4, embeddings="untied", bias="all", **learned))
     decay, rest = decayed_parameters(model)
     assert decay.keys() | rest.keys() == dict(model.named_parameters()).keys()
     assert not decay.keys() & rest.keys()
@@ -151,37 +153,39 @@ def test_matrices_decay_and_vectors_taps_and_embeddings_do_not(mixer):
     assert decay.keys() == {f"blocks.{n}.{name}" for n in (0, 1) for name in matrices} | {"head.weight"}
 
 
-def test_the_default_width_of_the_feed_forward_is_a_multiple_of_8():
-    assert [default_d_ff(width, "swiglu") for width in (1, 96, 100, 768)] == [8, 256, 264, 2048]
-    assert [default_d_ff(width, "gelu") for width in (1, 96, 100, 768)] == [8, 384, 400, 3072]
+@every_case
+def test_a_training_step_of_blocks_run_again_has_the_same_gradients_bit_for_bit(mixer):
+    dropping = {"attention_dropout": 0.2} if hasattr(mixer, "attention_dropout") else {}
+    for changes in ({}, OPTIONS["everything"], OPTIONS["everything, parallel"]):
+        model = Decoder(config_of(mixer.model_copy(update=dropping), **changes))
+        parameters = list(model.parameters())
+        steps = {}
+        for recompute in ("none", "blocks"):
+            torch.manual_seed(0)
+            loss = model.train_loss(tokens(), tokens(seed=1), recompute=recompute)
+            steps[recompute] = [loss, *torch.autograd.grad(loss, parameters), torch.rand(())]
+        assert all(torch.equal(a, b) for a, b in zip(*steps.values(), strict=True))
 
 
-MISTAKES = [
-    ({"n_layers": 0}, "n_layers = 0: must be at least 1"),
-    ({"vocab_size": -1}, "vocab_size = -1: must be at least 1"),
-    ({"d_ff": 0}, "d_ff = 0: must be at least 1"),
-    ({"conv_taps": 1}, "conv_taps = 1: 0 for no convolution, or at least 2"),
-    ({"conv_taps": -1}, "conv_taps = -1: 0 for no convolution, or at least 2"),
-    ({"mixer": {"kind": "softmax", "d_model": 8}}, "mixer.d_model = 8: must equal d_model = 16; leave it out"),
-    ({"mixer": {"kind": "sofmax"}}, 'mixer.kind = "sofmax": no such kind (did you mean "softmax"?)'),
-    ({"mixer": {}}, "missing key 'mixer.kind'"),
-    # A window has a key of the name of its kind: neither may be taken for the other.
-    ({"mixer": {"kind": "window", "windw": 3}}, "unknown key 'mixer.windw' (did you mean \"window\"?)"),
-    (
-        {"mixer": {"kind": "window", "window": 3, "widow": 3}},
-        "key 'mixer.widow' (did you mean \"window\"?); known",
-    ),
-    ({"mixer": {"kind": "window"}}, "missing key 'mixer.window'; add it"),
-    ({"mixer": {"kind": "window", "window": "w"}}, 'mixer.window = "w": input should be a valid integer'),
-    ({"mixer": {"kind": "window", "window": 3, "n_kv_heads": 3}}, "mixer: n_kv_heads = 3: must divide n_heads = 4"),
-    ({"d_model": 10}, "n_heads = 4: must divide d_model = 10"),
-]
+def test_a_training_step_is_the_loss_of_the_empty_state():
+    for mixer in CASES:
+        model = Decoder(config_of(mixer, conv_taps=3))
+        for form in FORMS:
+            want, _ = model.loss(tokens(), tokens(seed=1), form=form)
+            assert torch.equal(model.train_loss(tokens(), tokens(seed=1), form), want)
 
 
-@pytest.mark.parametrize("changes, message", MISTAKES, ids=[message for _, message in MISTAKES])
-def test_a_mistake_is_told_in_one_line(changes, message):
-    values = {"vocab_size": 256, "n_layers": 2, "d_model": 16, "mixer": {"kind": "softmax"}} | changes
-    with pytest.raises(UserError) as caught:
-        ModelConfig.parse(values, "study.toml")
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_dropout_is_of_training_alone_and_follows_the_generator():
+    mixer = CASES[0].model_copy(update={"attention_dropout": 0.5})
+    model, plain = Decoder(config_of(mixer, dropout=0.5)), Decoder(config_of(CASES[0]))
+    losses_BT, _ = plain.token_losses(tokens(), tokens(seed=1))
+    assert torch.equal(model.token_losses(tokens(), tokens(seed=1))[0], losses_BT)
+    assert model.training, "an evaluation leaves the mode as it was"
+    losses = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        losses.append(model.train_loss(tokens(), tokens(seed=1)).item())
+    assert losses[0] == losses[2] != losses[1]
+    assert losses_BT.mean().item() not in losses
+    model.eval()
+    assert torch.equal(model.loss(tokens(), tokens(seed=1))[0], plain.loss(tokens(), tokens(seed=1))[0])

@@ -22,13 +22,16 @@ def inputs(dtype=torch.float64, scale=1.0):
     return x_MD.requires_grad_(), weight_UD.requires_grad_(), targets_M
 
 
+@pytest.mark.parametrize("cap", [None, 2.0])
 @pytest.mark.parametrize("piece_rows", [16, 20, 61, 1000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_pieces_have_the_value_and_the_gradients_of_cross_entropy(dtype, piece_rows, monkeypatch):
+def test_pieces_have_the_value_and_the_gradients_of_cross_entropy(dtype, piece_rows, cap, monkeypatch):
     monkeypatch.setattr(head, "PIECE_ELEMENTS", piece_rows * VOCABULARY)
     x_MD, weight_UD, targets_M = inputs(dtype)
-    want = cross_entropy(x_MD @ weight_UD.T, targets_M)
-    got = mean_loss(x_MD, weight_UD, targets_M)
+    logits_MU = x_MD @ weight_UD.T
+    want = cross_entropy(logits_MU if cap is None else cap * torch.tanh(logits_MU / cap), targets_M)
+    got = mean_loss(x_MD, weight_UD, targets_M, cap)
+    assert_agrees(token_losses(x_MD, weight_UD, targets_M, cap).mean(), want.detach(), "mean of the losses")
     assert_agrees(got, want, "loss")
     # A factor on the loss, as gradient accumulation has it.
     ours = torch.autograd.grad(got / 4, (x_MD, weight_UD))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn.functional import conv1d, gelu, rms_norm, silu
+from torch.nn.functional import conv1d, rms_norm
 
-from isostate.model.layers import GELU, MLP_MATRICES, MLPS, ShortConvolution, SwiGLU, build_norm
+from isostate.model.layers import MLP_MATRICES, ShortConvolution, build_mlp, build_norm
 from tests.tolerances import assert_agrees
 
 B, T, D, W = 2, 9, 6, 4
@@ -22,17 +22,40 @@ def test_norms_are_torchs():
     assert isinstance(build_norm("layer", D), torch.nn.LayerNorm)
 
 
-def test_feed_forwards_are_the_published_formulas():
-    x_BTD = normal(B, T, D)
-    swiglu, plain = SwiGLU(D, 5).double(), GELU(D, 5).double()
-    gate_DF, up_DF = swiglu.in_proj.weight[:5].T, swiglu.in_proj.weight[5:].T
-    assert_agrees(swiglu(x_BTD), (silu(x_BTD @ gate_DF) * (x_BTD @ up_DF)) @ swiglu.out_proj.weight.T)
-    assert_agrees(plain(x_BTD), gelu(x_BTD @ plain.in_proj.weight.T) @ plain.out_proj.weight.T)
+PLAIN = {  # as published, apart from torch's own functions
+    "gelu": lambda x: 0.5 * x * (1 + torch.erf(x / 2**0.5)),
+    "gelu-tanh": lambda x: 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))),
+    "relu": lambda x: x * (x > 0),
+    "squared-relu": lambda x: x**2 * (x > 0),
+}
+GATED = {
+    "swiglu": lambda x: x / (1 + torch.exp(-x)),
+    "geglu": PLAIN["gelu"],
+    "geglu-tanh": PLAIN["gelu-tanh"],
+    "reglu": PLAIN["relu"],
+}
 
 
-@pytest.mark.parametrize("kind", MLPS)
-def test_matrices_of_a_feed_forward_are_counted_as_built(kind):
-    assert sum(p.numel() for p in MLPS[kind](D, 5).parameters()) == MLP_MATRICES[kind] * D * 5
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", MLP_MATRICES)
+def test_feed_forwards_are_the_published_formulas(kind, bias):
+    mlp, x_BTD = build_mlp(kind, D, 5, bias).double(), normal(B, T, D)
+    for parameter in mlp.parameters():
+        parameter.data.normal_()
+    inner_BTF = x_BTD @ mlp.in_proj.weight.T + (mlp.in_proj.bias if bias else 0)
+    if kind in GATED:
+        inner_BTF = GATED[kind](inner_BTF[..., :5]) * inner_BTF[..., 5:]
+    else:
+        inner_BTF = PLAIN[kind](inner_BTF)
+    assert_agrees(mlp(x_BTD), inner_BTF @ mlp.out_proj.weight.T + (mlp.out_proj.bias if bias else 0))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", MLP_MATRICES)
+def test_matrices_of_a_feed_forward_are_counted_as_built(kind, bias):
+    parameters = list(build_mlp(kind, D, 5, bias).parameters())
+    assert sum(p.numel() for p in parameters if p.ndim == 2) == MLP_MATRICES[kind] * D * 5
+    assert all((p == 0).all() for p in parameters if p.ndim == 1), "biases start at 0"
 
 
 def convolution(taps: int = W) -> ShortConvolution:

@@ -79,10 +79,13 @@ def test_a_family_without_a_knob_says_that_its_context_is_the_knob():
         match_state(model_of("softmax"), 1000, 256)
 
 
-@pytest.mark.parametrize("mlp", ["swiglu", "gelu"])
+@pytest.mark.parametrize(
+    "changes",
+    [{"mlp": "swiglu"}, {"mlp": "gelu"}, {"mlp": "relu", "bias": "all", "block": "parallel", "norm": "layer"}],
+)
 @pytest.mark.parametrize("kind", MIXERS)
-def test_parameters_come_within_half_a_percent_of_what_is_wanted(kind, mlp):
-    model = model_of(kind, mlp=mlp)
+def test_parameters_come_within_half_a_percent_of_what_is_wanted(kind, changes):
+    model = model_of(kind, **changes)
     for wanted in (120_000, 200_000, 1_234_567):
         matched = match_params(model, wanted)
         built = sum(p.numel() for p in Decoder(matched).parameters()) - 256 * 64

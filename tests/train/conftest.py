@@ -38,8 +38,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shards")
 
 
-def values(corpus: Path, mixer: str = "softmax", seed: int = 0, **train: Any) -> dict[str, Any]:
-    """The values of a RunConfig of 12 updates, `train` over its training ones."""
+def values(
+    corpus: Path, mixer: str = "softmax", seed: int = 0, model: dict[str, Any] | None = None, **train: Any
+) -> dict[str, Any]:
+    """The values of a RunConfig of 12 updates, `model` over its model's, `train` over its training ones."""
     return {
         "data": {"corpus": str(corpus), "context": 16, "holdout": 0.25},
         "model": {
@@ -48,6 +50,7 @@ def values(corpus: Path, mixer: str = "softmax", seed: int = 0, **train: Any) ->
             "d_model": 16,
             "conv_taps": 3,
             "mixer": {"n_heads": 2, "head_dim": 8, **MIXERS[mixer]},
+            **(model or {}),
         },
         "train": {"steps": 12, "batch_tokens": 64, "lr": 1e-2, "warmup_steps": 2, "log_every": 3, **train},
         "eval": {"contexts": [16, 40], "every": 4, "n_tokens": 80, "final_tokens": 160},
@@ -57,10 +60,12 @@ def values(corpus: Path, mixer: str = "softmax", seed: int = 0, **train: Any) ->
 
 @pytest.fixture
 def make_run(tmp_path: Path, corpus: Path) -> Callable[..., RunDirectory]:
-    """make_run("study", mixer=…, **train) -> the directory of a run that has not begun."""
+    """make_run("study", mixer=…, model=…, **train) -> the directory of a run that has not begun."""
 
-    def make(study: str = "study", mixer: str = "softmax", seed: int = 0, **train: Any) -> RunDirectory:
-        config = RunConfig.parse(values(corpus, mixer, seed, **{"checkpoint_every": 5, **train}), "test")
+    def make(
+        study: str = "study", mixer: str = "softmax", seed: int = 0, model: dict[str, Any] | None = None, **train: Any
+    ) -> RunDirectory:
+        config = RunConfig.parse(values(corpus, mixer, seed, model, **{"checkpoint_every": 5, **train}), "test")
         config = config.model_copy(update={"data": resolve(config.data)})
         return RunDirectory(tmp_path / study / config.digest()).create(config.to_dict())
 

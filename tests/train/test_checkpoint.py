@@ -134,3 +134,23 @@ def test_when_every_checkpoint_is_damaged_the_run_begins_again(make_run, train, 
     assert "going on from the beginning" in events[1]["message"]
     assert outcome == "done"
     assert lasting_bytes(run) == whole[1]
+
+
+def test_a_run_that_drops_ends_the_same_however_it_is_cut_and_blocks_may_run_again(make_run, train):
+    dropping = {"dropout": 0.2, "mixer": {"kind": "softmax", "n_heads": 2, "head_dim": 8, "attention_dropout": 0.2}}
+    whole = make_run("whole", model=dropping)
+    assert train(whole)[0] == "done"
+    for stop_after in (1, 7, 9):  # before the second step, in an evaluation, after it
+        run = make_run(f"cut-{stop_after}", model=dropping)
+        assert train(run, stop_after)[0] == "stopped"
+        assert train(run)[0] == "done"
+        assert lasting_bytes(run) == lasting_bytes(whole)
+    again = make_run("again", model=dropping, recompute="blocks")
+    assert train(again)[0] == "done"
+    weights = [
+        safetensors.torch.load_file(max(run.checkpoints.iterdir()) / "model.safetensors") for run in (whole, again)
+    ]
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+    kept = make_run("kept")
+    train(kept)
+    assert lasting_bytes(kept)["metrics.jsonl"] != lasting_bytes(whole)["metrics.jsonl"], "dropout changes the losses"

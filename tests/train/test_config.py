@@ -43,6 +43,7 @@ REFUSED = [
     ("eval.n_tokens", 39, "n_tokens = 39: no window of 40 tokens fits"),
     ("eval.final_tokens", 39, "final_tokens = 39: no window of 40 tokens fits"),
     ("seed", -1, "seed"),
+    ("train.recompute", "block", "input should be 'none' or 'blocks'"),
 ]
 
 
@@ -51,6 +52,15 @@ def test_what_cannot_be_is_refused_in_one_line(corpus, path, value, message):
     with pytest.raises(UserError, match=message) as raised:
         RunConfig.parse(changed(corpus, path, value), "study.toml")
     assert "\n" not in str(raised.value)
+
+
+def test_a_held_out_context_beyond_the_learned_positions_is_refused_before_training(corpus):
+    config = values(corpus)
+    config["model"] |= {"position_embedding": "learned", "max_context": 39}
+    with pytest.raises(UserError, match="a context of 40 tokens: the learned positions end at max_context = 39; raise"):
+        RunConfig.parse(config, "study.toml")
+    config["model"]["max_context"] = 40
+    RunConfig.parse(config, "study.toml")
 
 
 def test_batches_that_are_advised_are_taken(corpus):

@@ -12,8 +12,10 @@ from isostate.model.layers import MLP_MATRICES
 from isostate.quantities import Cost
 
 FLOAT32_BYTES = 4
-# Times d_ff that a feed-forward keeps a token: both halves, silu's result, their product; or what gelu takes and gives.
-MLP_SAVED = {"swiglu": 4, "gelu": 2}
+# Times d_ff that a feed-forward keeps a token: both halves, the activation's result, their product; or what gelu takes
+# and gives; relu keeps its result alone, which is the next projection's input.
+MLP_SAVED = {"swiglu": 4, "geglu": 4, "geglu-tanh": 4, "reglu": 4, "gelu": 2, "gelu-tanh": 2, "relu": 1}
+MLP_SAVED["squared-relu"] = 2
 
 
 def forward_cost(config: ModelConfig, batch: int, context: int, form: Form = "chunked") -> Cost:
@@ -27,7 +29,7 @@ def saved_elements(config: ModelConfig, batch: int, context: int) -> int:
     """Float32 elements kept for the backward of one forward in the chunked form, tables that layers share left out."""
     n_tokens, width = batch * context, config.d_model
     norm = 1 if config.norm == "rms" else 2  # of each token: the root mean square; mean and deviation
-    layer = 2 * n_tokens * (2 * width + norm) + n_tokens * MLP_SAVED[config.mlp] * config.d_ff
+    layer = n_tokens * config.n_norms * (2 * width + norm) + n_tokens * MLP_SAVED[config.mlp] * config.d_ff
     if config.conv_taps:  # its input behind that of the last segment
         layer += batch * (context + config.conv_taps - 1) * width
     layer += config.mixer.saved_elements(batch, context)
@@ -39,7 +41,7 @@ def _around_the_mixer(config: ModelConfig, n_tokens: int) -> Cost:
     """Norms at 4 FLOPs an element, residual sums, the convolution, the feed-forward at 5 an activation."""
     width, hidden = config.d_model, config.d_ff
     weights = MLP_MATRICES[config.mlp] * width * hidden
-    other = n_tokens * (2 * 4 * width + 2 * width + 2 * config.conv_taps * width + 5 * hidden)
+    other = n_tokens * (config.n_norms * 4 * width + 2 * width + 2 * config.conv_taps * width + 5 * hidden)
     moved = weights + n_tokens * (6 * width + MLP_MATRICES[config.mlp] * hidden)
     return Cost(2 * n_tokens * weights, other, FLOAT32_BYTES * moved)
 

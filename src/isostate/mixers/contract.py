@@ -34,6 +34,7 @@ class MixerConfig(Config):
     head_dim: int
     positions: Literal["none", "rotary", "alibi"] = "none"
     qk_norm: Literal["none", "rms"] = "none"
+    bias: Literal["none", "qkv", "all"] = "none"  # of the projection in, or of both
 
     knob: ClassVar[str | None] = None  # the key that sets the family's state; None where only the context does
 

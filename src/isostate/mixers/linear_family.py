@@ -77,7 +77,7 @@ class LinearFamilyConfig(MixerConfig):
 
     def n_params(self) -> int:
         n_gates = self.n_heads if self.gate == "head" else 0
-        return projection_params(self, self.n_heads, n_gates) + n_gates
+        return projection_params(self, self.n_heads, n_gates) + (n_gates if self.bias == "none" else 0)
 
     def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
         """Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token."""
@@ -116,10 +116,13 @@ class LinearFamilyMixer(QKVMixer):
     config: LinearFamilyConfig
 
     def __init__(self, config: LinearFamilyConfig) -> None:
-        gated = config.gate == "head"
-        super().__init__(config, config.n_heads, config.n_heads if gated else 0)
-        if gated:
-            self.gate_bias = nn.Parameter(torch.full((config.n_heads,), GATE_BIAS))
+        n_gates = config.n_heads if config.gate == "head" else 0
+        super().__init__(config, config.n_heads, n_gates)
+        self.gate_bias: nn.Parameter | None = None
+        if n_gates and config.bias == "none":
+            self.gate_bias = nn.Parameter(torch.full((n_gates,), GATE_BIAS))
+        elif n_gates:  # it is part of the projection's
+            nn.init.constant_(self.in_proj.bias[-n_gates:], GATE_BIAS)
 
     def init_state(self, batch: int) -> MatrixState:
         config, like = self.config, self.out_proj.weight
@@ -141,7 +144,8 @@ class LinearFamilyMixer(QKVMixer):
         """log g: the gate's, plus -slope where positions are ALiBi (a decay of exp(-slope) a token)."""
         log_gate_BHT = None
         if self.config.gate == "head":
-            log_gate_BHT = logsigmoid(gate_BTH + self.gate_bias).transpose(1, 2)
+            gate_BTH = gate_BTH if self.gate_bias is None else gate_BTH + self.gate_bias
+            log_gate_BHT = logsigmoid(gate_BTH).transpose(1, 2)
         if self.config.positions == "alibi":
             slopes_1H1 = alibi_slopes(self.config.n_heads, gate_BTH.dtype, gate_BTH.device)[None, :, None]
             log_gate_BHT = -slopes_1H1 if log_gate_BHT is None else log_gate_BHT - slopes_1H1

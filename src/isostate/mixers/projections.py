@@ -32,8 +32,8 @@ class QKVMixer(nn.Module):
             n_kv_heads * config.head_dim,
             n_gates,
         ]
-        self.in_proj = nn.Linear(config.d_model, sum(self.widths), bias=False)
-        self.out_proj = nn.Linear(self.widths[0], config.d_model, bias=False)
+        self.in_proj = projection(config.d_model, sum(self.widths), bias=config.bias != "none")
+        self.out_proj = projection(self.widths[0], config.d_model, bias=config.bias == "all")
         if config.qk_norm == "rms":
             self.q_gain = nn.Parameter(torch.ones(config.head_dim))
             self.k_gain = nn.Parameter(torch.ones(config.head_dim))
@@ -62,6 +62,14 @@ class QKVMixer(nn.Module):
             q_BHTK, k_BGTK = rotate(q_BHTK, state.position), rotate(k_BGTK, state.position)
         y_BHTV, state = self.attend(q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form)
         return self.out_proj(y_BHTV.transpose(1, 2).flatten(2)), state
+
+
+def projection(n_in: int, n_out: int, bias: bool) -> nn.Linear:
+    """A linear layer whose bias, where it has one, starts at zero (GPT-2)."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def rotate(x_BHTK: Tensor, start: int, base: float = 10_000.0) -> Tensor:
@@ -98,10 +106,12 @@ def divisors(number: int) -> Iterator[int]:
 
 
 def projection_params(config: MixerConfig, n_kv_heads: int, n_gates: int = 0) -> int:
-    """Parameters of both projections, gates and QK-norm gains included."""
-    wide = config.n_heads * config.head_dim
+    """Parameters of both projections, their biases, gates and QK-norm gains included."""
+    wide, narrow = config.n_heads * config.head_dim, n_kv_heads * config.head_dim
     gains = 2 * config.head_dim if config.qk_norm == "rms" else 0
-    return config.d_model * (2 * wide + 2 * n_kv_heads * config.head_dim + n_gates) + gains
+    biases = wide + 2 * narrow + n_gates if config.bias != "none" else 0
+    biases += config.d_model if config.bias == "all" else 0
+    return config.d_model * (2 * wide + 2 * narrow + n_gates) + biases + gains
 
 
 def projection_cost(config: MixerConfig, n_kv_heads: int, n_tokens: int, n_gates: int = 0) -> Cost:

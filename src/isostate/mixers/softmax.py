@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
+from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 
 from isostate.mixers.contract import Form, MixerConfig, State
@@ -34,6 +35,7 @@ class AttentionConfig(MixerConfig):
     """Abstract: what softmax and window attention share. Heads default to 4; `n_kv_heads` to `n_heads`."""
 
     n_kv_heads: int
+    attention_dropout: float = Field(0.0, ge=0, lt=1)  # of the weights, in training, as GPT-2 has it
 
     @model_validator(mode="before")
     @classmethod
@@ -114,26 +116,42 @@ class KeyValueState(State):
 
 
 def recurrent(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTV: Tensor,
+    slopes_H: Tensor | None,
+    state: KeyValueState,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
     """The definition: one position after another, the cache growing. Returns y_BHTV and the state."""
     reads = []
     for t in range(q_BHTK.shape[2]):
         state = state.append(k_BGTK[:, :, t : t + 1], v_BGTV[:, :, t : t + 1])
-        reads.append(attend_densely(q_BHTK[:, :, t : t + 1], state.k_BGSK, state.v_BGSV, slopes_H))
+        q_BH1K = q_BHTK[:, :, t : t + 1]
+        reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout))
     return torch.cat(reads, dim=2), state
 
 
 def parallel(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTV: Tensor,
+    slopes_H: Tensor | None,
+    state: KeyValueState,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
     """All scores at once."""
     state = state.append(k_BGTK, v_BGTV)
-    return attend_densely(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H), state
+    return attend_densely(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout), state
 
 
 def chunked(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTV: Tensor,
+    slopes_H: Tensor | None,
+    state: KeyValueState,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
     """Blocks of queries through torch's fused kernel, which keeps no T x S matrix; each block sees its past alone.
 
@@ -143,17 +161,14 @@ def chunked(
     H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
     k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
     if slopes_H is None and n_keys == T:
-        return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, is_causal=True), state
+        return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, dropout_p=dropout, is_causal=True), state
     blocks = []
     for start in range(0, T, BLOCK):
         stop = min(start + BLOCK, T)
         seen = n_keys - T + stop
-        bias_HTS = causal_bias(stop - start, seen, slopes_H, q_BHTK.dtype, q_BHTK.device)
-        blocks.append(
-            scaled_dot_product_attention(
-                q_BHTK[:, :, start:stop], k_BHSK[:, :, :seen], v_BHSV[:, :, :seen], attn_mask=bias_HTS.unsqueeze(0)
-            )
-        )
+        bias_1HTS = causal_bias(stop - start, seen, slopes_H, q_BHTK.dtype, q_BHTK.device).unsqueeze(0)
+        q, k, v = q_BHTK[:, :, start:stop], k_BHSK[:, :, :seen], v_BHSV[:, :, :seen]
+        blocks.append(scaled_dot_product_attention(q, k, v, attn_mask=bias_1HTS, dropout_p=dropout))
     return torch.cat(blocks, dim=2), state
 
 
@@ -161,13 +176,23 @@ FORMS = {"recurrent": recurrent, "parallel": parallel, "chunked": chunked}
 
 
 def attend_densely(
-    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, slopes_H: Tensor | None, window: int | None = None
+    q_BHTK: Tensor,
+    k_BGSK: Tensor,
+    v_BGSV: Tensor,
+    slopes_H: Tensor | None,
+    window: int | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """The last T of S positions query all S, causally, within `window`. Holds all scores."""
     k_BHSK, v_BHSV = per_query_head(k_BGSK, q_BHTK.shape[1]), per_query_head(v_BGSV, q_BHTK.shape[1])
     bias = causal_bias(q_BHTK.shape[2], k_BHSK.shape[2], slopes_H, q_BHTK.dtype, q_BHTK.device, window)
     scores_BHTS = (q_BHTK * q_BHTK.shape[-1] ** -0.5) @ k_BHSK.mT + bias
-    return scores_BHTS.softmax(-1) @ v_BHSV
+    return drop_weights(scores_BHTS.softmax(-1), dropout) @ v_BHSV
+
+
+def drop_weights(weight_BHTS: Tensor, share: float) -> Tensor:
+    """Each weight is 0 with probability `share`, else larger by 1 / (1 - share)."""
+    return drop(weight_BHTS, share) if share else weight_BHTS
 
 
 def causal_bias(
@@ -199,6 +224,8 @@ def per_query_head(x_BGSK: Tensor, n_heads: int) -> Tensor:
 class SoftmaxMixer(QKVMixer):
     """Projections around the three forms."""
 
+    config: SoftmaxConfig
+
     def __init__(self, config: SoftmaxConfig) -> None:
         super().__init__(config, config.n_kv_heads)
 
@@ -206,7 +233,8 @@ class SoftmaxMixer(QKVMixer):
         return empty_cache(self, batch)
 
     def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
-        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state)
+        dropout = self.config.attention_dropout if self.training else 0.0
+        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state, dropout)
 
 
 def empty_cache(mixer: QKVMixer, batch: int) -> KeyValueState:

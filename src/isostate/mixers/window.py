@@ -23,6 +23,7 @@ from isostate.mixers.softmax import (
     attend_densely,
     attention_cost,
     causal_bias,
+    drop_weights,
     empty_cache,
     mixer_slopes,
     per_query_head,
@@ -78,33 +79,52 @@ class WindowConfig(AttentionConfig):
 
 
 def recurrent(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState, window: int
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTV: Tensor,
+    slopes_H: Tensor | None,
+    state: KeyValueState,
+    window: int,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
     """The definition: append one position, drop the oldest, attend. Returns y_BHTV and the state."""
     reads = []
     for t in range(q_BHTK.shape[2]):
         state = state.append(k_BGTK[:, :, t : t + 1], v_BGTV[:, :, t : t + 1], keep=window)
-        reads.append(attend_densely(q_BHTK[:, :, t : t + 1], state.k_BGSK, state.v_BGSV, slopes_H))
+        q_BH1K = q_BHTK[:, :, t : t + 1]
+        reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout))
     return torch.cat(reads, dim=2), state
 
 
 def parallel(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState, window: int
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTV: Tensor,
+    slopes_H: Tensor | None,
+    state: KeyValueState,
+    window: int,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
     """All scores at once, those beyond the window masked."""
     both = state.append(k_BGTK, v_BGTV)
-    y_BHTV = attend_densely(q_BHTK, both.k_BGSK, both.v_BGSV, slopes_H, window)
+    y_BHTV = attend_densely(q_BHTK, both.k_BGSK, both.v_BGSV, slopes_H, window, dropout)
     return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
 
 
 def chunked(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, slopes_H: Tensor | None, state: KeyValueState, window: int
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTV: Tensor,
+    slopes_H: Tensor | None,
+    state: KeyValueState,
+    window: int,
+    dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
     """Blocks of at least w positions: each attends to itself and the block before, 2 C scores a position, not T."""
     H, T = q_BHTK.shape[1:3]
     block = block_size(window)
     if T + state.k_BGSK.shape[2] <= 2 * block:
-        return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window)
+        return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window, dropout)
     n_blocks = -(-T // block)
     before, after = state.k_BGSK.shape[2], n_blocks * block - T
     k_BHMCK, v_BHMCV = (
@@ -115,7 +135,7 @@ def chunked(
     v_BHNSV = torch.cat([v_BHMCV[:, :, :-1], v_BHMCV[:, :, 1:]], dim=3)
     q_BHNCK = pad(q_BHTK * q_BHTK.shape[-1] ** -0.5, (0, 0, 0, after)).unflatten(2, (n_blocks, block))
     bias_HNCS = _block_bias(block, n_blocks, before, slopes_H, window, q_BHTK.dtype, q_BHTK.device)
-    weight_BHNCS = (q_BHNCK @ k_BHNSK.mT + bias_HNCS).softmax(-1)
+    weight_BHNCS = drop_weights((q_BHNCK @ k_BHNSK.mT + bias_HNCS).softmax(-1), dropout)
     y_BHTV = (weight_BHNCS @ v_BHNSV).flatten(2, 3)[:, :, :T]
     return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
 
@@ -155,4 +175,6 @@ class WindowMixer(QKVMixer):
         return empty_cache(self, batch)
 
     def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
-        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state, self.config.window)
+        slopes_H = mixer_slopes(self, q_BHTK)
+        dropout = self.config.attention_dropout if self.training else 0.0
+        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, slopes_H, state, self.config.window, dropout)

@@ -1,6 +1,16 @@
 """Mixers to a decoder: config, module, initialisation, matched sizes."""
 
-from isostate.model.decoder import Decoder, DecoderState, ModelConfig, decayed_parameters
+from isostate.model.config import ModelConfig
+from isostate.model.decoder import Decoder, DecoderState, Recompute, decayed_parameters
 from isostate.model.match import knob_of, match_params, match_state
 
-__all__ = ["Decoder", "DecoderState", "ModelConfig", "decayed_parameters", "knob_of", "match_params", "match_state"]
+__all__ = [
+    "Decoder",
+    "DecoderState",
+    "ModelConfig",
+    "Recompute",
+    "decayed_parameters",
+    "knob_of",
+    "match_params",
+    "match_state",
+]

@@ -1,92 +1,28 @@
-"""The decoder: embeddings, blocks (norm, short convolution, mixer; norm, feed-forward), norm, head.
-
-    z1 = z + Mixer(Conv(Norm(z)))      z2 = z1 + MLP(Norm(z1))          (FORMULAS section 1.5)
+"""The decoder: embeddings, blocks (`block.py`), norm, head.
 
 Its state is the tuple of its layers' states: what a sequence carries from one segment to the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Self, cast
+from functools import lru_cache
+from typing import Any, Literal, cast
 
 import torch
-from pydantic import model_validator
 from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.utils.checkpoint import checkpoint
 
-from isostate.config import Config
-from isostate.mixers import AnyMixerConfig, Form, State, build_mixer
-from isostate.model.head import mean_loss, token_losses
-from isostate.model.layers import MLP_MATRICES, MLPS, ConvolutionState, ShortConvolution, build_norm
-from isostate.quantities import ParamCount, StateSize
+from isostate.mixers import Form, State
+from isostate.model.block import Block, BlockState
+from isostate.model.config import ModelConfig
+from isostate.model.head import logits_of, mean_loss, token_losses
+from isostate.model.layers import build_norm
 
-
-class ModelConfig(Config):
-    """A decoder. `d_ff` left out: 8/3 of d_model for swiglu and 4 times for gelu, rounded to a multiple of 8.
-
-    Widths stand once: the mixer takes `d_model` from here.
-    """
-
-    vocab_size: int
-    n_layers: int
-    d_model: int
-    d_ff: int
-    mixer: AnyMixerConfig
-    mlp: Literal["swiglu", "gelu"] = "swiglu"
-    norm: Literal["rms", "layer"] = "rms"
-    conv_taps: int = 0  # 0: no convolution
-    embeddings: Literal["tied", "untied"] = "tied"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        values = dict(values)
-        width = values.get("d_model")
-        if isinstance(values.get("mixer"), dict):
-            values["mixer"] = {"d_model": width, **values["mixer"]}
-        if values.get("d_ff") is None and isinstance(width, int):
-            values["d_ff"] = default_d_ff(width, values.get("mlp", "swiglu"))
-        return values
-
-    @model_validator(mode="after")
-    def _sizes_are_possible(self) -> Self:
-        for name in ("vocab_size", "n_layers", "d_model", "d_ff"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
-        if self.conv_taps < 0 or self.conv_taps == 1:
-            raise ValueError(f"conv_taps = {self.conv_taps}: 0 for no convolution, or at least 2 (4 is usual)")
-        if self.mixer.d_model != self.d_model:
-            raise ValueError(f"mixer.d_model = {self.mixer.d_model}: must equal d_model = {self.d_model}; leave it out")
-        return self
-
-    def param_count(self) -> ParamCount:
-        """Equal to the built model's, embeddings (tied ones once, an untied head too) apart."""
-        norm = self.d_model * (2 if self.norm == "layer" else 1)
-        block = 2 * norm + self.conv_taps * self.d_model + self.mixer.n_params()
-        block += MLP_MATRICES[self.mlp] * self.d_model * self.d_ff
-        tables = 1 if self.embeddings == "tied" else 2
-        return ParamCount(tables * self.vocab_size * self.d_model, self.n_layers * block + norm)
-
-    def state_size(self, context: int) -> StateSize:
-        """What one sequence carries after `context` tokens, all layers; equals the live state to the element."""
-        layer = self.mixer.state_size(context)
-        if self.conv_taps:
-            layer = layer + StateSize({"convolution": (self.conv_taps - 1) * self.d_model})
-        return self.n_layers * layer
-
-
-def default_d_ff(d_model: int, mlp: str) -> int:
-    return 8 * max(1, round(d_model * (8 / 3 if mlp == "swiglu" else 4) / 8))
-
-
-@dataclass(frozen=True)
-class BlockState(State):
-    """A layer's: the mixer's, and the convolution's where there is one."""
-
-    mixer: State
-    convolution: ConvolutionState | None
+Recompute = Literal["none", "blocks"]
 
 
 @dataclass(frozen=True)
@@ -95,31 +31,10 @@ class DecoderState(State):
 
     layers: tuple[BlockState, ...]
 
-
-class Block(nn.Module):
-    """One layer: mixer and feed-forward, each behind its norm, on a residual stream."""
-
-    convolution: ShortConvolution | None
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.mixer_norm = build_norm(config.norm, config.d_model)
-        self.convolution = ShortConvolution(config.d_model, config.conv_taps) if config.conv_taps else None
-        self.mixer = build_mixer(config.mixer)
-        self.mlp_norm = build_norm(config.norm, config.d_model)
-        self.mlp = MLPS[config.mlp](config.d_model, config.d_ff)
-
-    def init_state(self, batch: int) -> BlockState:
-        convolution = None if self.convolution is None else self.convolution.init_state(batch)
-        return BlockState(self.mixer.init_state(batch), convolution)
-
-    def forward(self, z_BTD: Tensor, state: BlockState, form: Form) -> tuple[Tensor, BlockState]:
-        x_BTD, convolution = self.mixer_norm(z_BTD), state.convolution
-        if self.convolution is not None:
-            x_BTD, convolution = self.convolution(x_BTD, convolution)
-        y_BTD, mixer = self.mixer(x_BTD, state.mixer, form)
-        z_BTD = z_BTD + y_BTD
-        return z_BTD + self.mlp(self.mlp_norm(z_BTD)), BlockState(mixer, convolution)
+    @property
+    def position(self) -> int:
+        """Tokens read so far."""
+        return cast(Any, self.layers[0].mixer).position
 
 
 class Decoder(nn.Module):
@@ -129,6 +44,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding_of_positions_SD: nn.Parameter | None = None
+        if config.max_context is not None:
+            self.embedding_of_positions_SD = nn.Parameter(torch.empty(config.max_context, config.d_model))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.final_norm = build_norm(config.norm, config.d_model)
         self.head = None if config.embeddings == "tied" else nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -145,9 +63,9 @@ class Decoder(nn.Module):
     def features(
         self, tokens_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
     ) -> tuple[Tensor, DecoderState]:
-        """x_BTD after the last norm, and the state; `state=None` is the empty one."""
+        """x_BTD after the last norm, and the state; `state=None` is the empty one. Drops in training mode only."""
         state = self.init_state(tokens_BT.shape[0]) if state is None else state
-        z_BTD = self.embedding(tokens_BT)
+        z_BTD = self._embed(tokens_BT, state.position)
         layers = []
         for block, layer in zip(self.blocks, state.layers, strict=True):
             z_BTD, layer = block(z_BTD, layer, form)
@@ -159,23 +77,80 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, DecoderState]:
         """logits_BTU and the state."""
         x_BTD, state = self.features(tokens_BT, state, form)
-        return x_BTD @ self.head_weight_UD.T, state
+        return logits_of(x_BTD, self.head_weight_UD, self.config.logit_cap), state
 
     def loss(
         self, tokens_BT: Tensor, targets_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
     ) -> tuple[Tensor, DecoderState]:
-        """Mean loss in nats a token, for training, and the state."""
+        """Mean loss in nats a token, differentiable, and the state."""
         x_BTD, state = self.features(tokens_BT, state, form)
-        return mean_loss(x_BTD.flatten(0, 1), self.head_weight_UD, targets_BT.flatten()), state
+        return self._mean_loss(x_BTD, targets_BT), state
+
+    def train_loss(
+        self, tokens_BT: Tensor, targets_BT: Tensor, form: Form = "chunked", recompute: Recompute = "none"
+    ) -> Tensor:
+        """The loss of sequences from their beginning, no state kept: what a training step calls.
+
+        `recompute="blocks"` keeps each block's input alone and runs the block again in backward: the same gradients,
+        bit for bit, in less memory and more time.
+        """
+        z_BTD = self._embed(tokens_BT, 0)
+        for block in cast(list[Block], list(self.blocks)):
+            if recompute == "blocks":
+                draws = self.training and block.draws
+                z_BTD = checkpoint(block.alone, z_BTD, form, use_reentrant=False, preserve_rng_state=draws)
+            else:
+                z_BTD = block.alone(z_BTD, form)
+        return self._mean_loss(self.final_norm(z_BTD), targets_BT)
 
     @torch.no_grad()
     def token_losses(
         self, tokens_BT: Tensor, targets_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
     ) -> tuple[Tensor, DecoderState]:
-        """losses_BT in nats, for evaluation, and the state."""
-        x_BTD, state = self.features(tokens_BT, state, form)
-        losses_M = token_losses(x_BTD.flatten(0, 1), self.head_weight_UD, targets_BT.flatten())
+        """losses_BT in nats, for evaluation (nothing is dropped), and the state."""
+        with _evaluating(self):
+            x_BTD, state = self.features(tokens_BT, state, form)
+        losses_M = token_losses(x_BTD.flatten(0, 1), self.head_weight_UD, targets_BT.flatten(), self.config.logit_cap)
         return losses_M.view(targets_BT.shape), state
+
+    def _mean_loss(self, x_BTD: Tensor, targets_BT: Tensor) -> Tensor:
+        return mean_loss(x_BTD.flatten(0, 1), self.head_weight_UD, targets_BT.flatten(), self.config.logit_cap)
+
+    def _embed(self, tokens_BT: Tensor, start: int) -> Tensor:
+        """Raises UserError where learned positions end before the last token."""
+        config, end = self.config, start + tokens_BT.shape[1]
+        config.check_context(end)
+        z_BTD = self.embedding(tokens_BT)
+        if self.embedding_of_positions_SD is not None:
+            z_BTD = z_BTD + self.embedding_of_positions_SD[start:end]
+        elif config.position_embedding == "sinusoidal":
+            z_BTD = z_BTD * config.d_model**0.5 + sinusoids(start, end, config.d_model, z_BTD.dtype, z_BTD.device)
+        return dropout(z_BTD, config.dropout, self.training) if config.dropout else z_BTD
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in evaluation mode."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if was_training:
+            model.train()
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # else a cache first filled while generating could not be used in training
+def sinusoids(start: int, end: int, d_model: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Positions start .. end - 1, (T, D): sin and cos of position / 10000^(2i/D), i = 0, 1, .. (Vaswani et al. 2017).
+
+    Token embeddings are multiplied by sqrt(D) before these are added, as there.
+    """
+    frequency_D = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float64, device=device) / d_model)
+    angle_TD = torch.arange(start, end, dtype=torch.float64, device=device)[:, None] * frequency_D
+    return torch.stack([angle_TD.sin(), angle_TD.cos()], dim=-1).flatten(1)[:, :d_model].to(dtype)
 
 
 def initialise(model: Decoder, seed: int) -> None:
@@ -196,7 +171,7 @@ def initialise(model: Decoder, seed: int) -> None:
 
 
 def decayed_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
-    """(with weight decay, without): matrices decay; norms, gains, biases, taps and embeddings do not."""
+    """(with weight decay, without): matrices decay; norms, gains, biases, taps and embeddings of any kind do not."""
     decay: dict[str, nn.Parameter] = {}
     rest: dict[str, nn.Parameter] = {}
     for name, parameter in model.named_parameters():

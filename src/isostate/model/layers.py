@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import gelu, silu
+from torch.nn.functional import gelu, relu, silu
 
 from isostate.mixers.contract import State
 from isostate.mixers.normalisation import rms_norm
+from isostate.mixers.projections import projection
+
+Activation = Callable[[Tensor], Tensor]
 
 
 class RMSNorm(nn.Module):
@@ -28,33 +33,55 @@ def build_norm(kind: str, d_model: int) -> nn.Module:
     return {"rms": RMSNorm, "layer": nn.LayerNorm}[kind](d_model)
 
 
-class SwiGLU(nn.Module):
-    """W2 (silu(W x) * V x) (Shazeer 2020); W and V in one matrix."""
+class FeedForward(nn.Module):
+    """W2 act(W1 x)."""
 
-    def __init__(self, d_model: int, d_ff: int) -> None:
+    def __init__(self, d_model: int, d_ff: int, activation: Activation, bias: bool = False) -> None:
         super().__init__()
-        self.in_proj = nn.Linear(d_model, 2 * d_ff, bias=False)
-        self.out_proj = nn.Linear(d_ff, d_model, bias=False)
+        self.activation = activation
+        self.in_proj = projection(d_model, d_ff, bias)
+        self.out_proj = projection(d_ff, d_model, bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return self.out_proj(self.activation(self.in_proj(x_BTD)))
+
+
+class GatedFeedForward(nn.Module):
+    """W2 (act(W x) * V x) (Shazeer 2020); W and V in one matrix."""
+
+    def __init__(self, d_model: int, d_ff: int, activation: Activation, bias: bool = False) -> None:
+        super().__init__()
+        self.activation = activation
+        self.in_proj = projection(d_model, 2 * d_ff, bias)
+        self.out_proj = projection(d_ff, d_model, bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         gate_BTF, up_BTF = self.in_proj(x_BTD).chunk(2, dim=-1)
-        return self.out_proj(silu(gate_BTF) * up_BTF)
+        return self.out_proj(self.activation(gate_BTF) * up_BTF)
 
 
-class GELU(nn.Module):
-    """W2 gelu(W1 x), the exact gelu."""
-
-    def __init__(self, d_model: int, d_ff: int) -> None:
-        super().__init__()
-        self.in_proj = nn.Linear(d_model, d_ff, bias=False)
-        self.out_proj = nn.Linear(d_ff, d_model, bias=False)
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        return self.out_proj(gelu(self.in_proj(x_BTD)))
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GPT-2's gelu: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))."""
+    return gelu(x, approximate="tanh")
 
 
-MLPS = {"swiglu": SwiGLU, "gelu": GELU}
-MLP_MATRICES = {"swiglu": 3, "gelu": 2}  # matrices of d_model x d_ff, both projections together
+def squared_relu(x: Tensor) -> Tensor:
+    """relu(x)^2 (So et al. 2021, Primer)."""
+    return relu(x).square()
+
+
+MlpKind = Literal["swiglu", "geglu", "geglu-tanh", "reglu", "gelu", "gelu-tanh", "relu", "squared-relu"]
+PLAIN: dict[str, Activation] = {"gelu": gelu, "gelu-tanh": gelu_tanh, "relu": relu, "squared-relu": squared_relu}
+GATED: dict[str, Activation] = {"swiglu": silu, "geglu": gelu, "geglu-tanh": gelu_tanh, "reglu": relu}
+# Matrices of d_model x d_ff, both projections together.
+MLP_MATRICES = {**dict.fromkeys(PLAIN, 2), **dict.fromkeys(GATED, 3)}
+
+
+def build_mlp(kind: str, d_model: int, d_ff: int, bias: bool = False) -> FeedForward | GatedFeedForward:
+    """The feed-forward of this kind; biases, where there are any, are both projections'."""
+    if kind in GATED:
+        return GatedFeedForward(d_model, d_ff, GATED[kind], bias)
+    return FeedForward(d_model, d_ff, PLAIN[kind], bias)
 
 
 @dataclass(frozen=True)

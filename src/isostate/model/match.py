@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from isostate.config import UserError
 from isostate.mixers import MixerConfig
-from isostate.model.decoder import ModelConfig
+from isostate.model.config import ModelConfig
 
 # Further off than a factor of 1.5 either way, a run would stand for a state that nobody asked for.
 STATE_TOLERANCE = math.log(1.5)

@@ -78,7 +78,8 @@ def measure(config: RunConfig) -> float:
         for _ in range(1 + REPEATS):
             began = time.perf_counter()
             for part in tokens.chunk(train.accumulate):
-                loss, _ = model.loss(part[:, :-1].contiguous(), part[:, 1:].contiguous())
+                inputs, targets = part[:, :-1].contiguous(), part[:, 1:].contiguous()
+                loss = model.train_loss(inputs, targets, recompute=train.recompute)
                 (loss / train.accumulate).backward()
             optimizer.gradient_norm().item()
             optimizer.step(0.0, 1.0)
@@ -95,6 +96,7 @@ def shape_of(config: RunConfig) -> str:
             "context": config.data.context,
             "batch": config.batch_size,
             "accumulate": train.accumulate,
+            "recompute": train.recompute,
             "optimizer": train.optimizer,
             "threads": train.threads,
         }

@@ -90,7 +90,13 @@ class StudyModelConfig(Config):
     conv_taps: int | None = None
     mlp: str | None = None
     norm: str | None = None
+    block: str | None = None
+    bias: str | None = None
     embeddings: str | None = None
+    position_embedding: str | None = None
+    max_context: int | None = None
+    dropout: float | None = None
+    logit_cap: float | None = None
     match_params: bool = False
 
 

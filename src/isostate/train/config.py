@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from isostate.config import Config, nearest
 from isostate.data import DataConfig
-from isostate.model import ModelConfig
+from isostate.model import ModelConfig, Recompute
 from isostate.train.optimizer import OPTIMIZERS
 from isostate.train.schedule import SCHEDULES
 
@@ -29,6 +29,7 @@ class TrainConfig(Config):
     decay_share: float = Field(0.2, ge=0, le=1)  # wsd: share of the updates after warm-up that decay
     min_lr_share: float = Field(0.1, ge=0, le=1)  # lowest rate over peak
     accumulate: int = Field(1, ge=1)
+    recompute: Recompute = "none"  # "blocks": each block's forward runs again in its backward; less memory, same bits
     log_every: int = Field(50, ge=1)
     checkpoint_every: int = Field(500, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
@@ -87,6 +88,11 @@ class RunConfig(Config):
     def batch_size(self) -> int:
         """Windows in a batch."""
         return self.train.batch_tokens // self.data.context
+
+    @model_validator(mode="after")
+    def _contexts_have_positions(self) -> Self:
+        self.model.check_context(max(self.data.context, *self.eval.contexts))
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:

@@ -151,7 +151,8 @@ class _Training:
         tokens = batch(self.shards, "train", data.context, self.config.batch_size, seed, step, data.documents)
         losses = []
         for part_BT in torch.from_numpy(tokens).chunk(self.config.train.accumulate):  # equal: RunConfig sees to it
-            loss, _ = self.model.loss(part_BT[:, :-1].contiguous(), part_BT[:, 1:].contiguous())
+            inputs_BT, targets_BT = part_BT[:, :-1].contiguous(), part_BT[:, 1:].contiguous()
+            loss = self.model.train_loss(inputs_BT, targets_BT, recompute=self.config.train.recompute)
             (loss / self.config.train.accumulate).backward()
             losses.append(loss.detach())
         return torch.stack(losses).mean(), self.optimizer.gradient_norm()

@@ -1,0 +1,118 @@
+"""What a decoder may be: sizes, and the options of its blocks, each off by default."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from isostate.config import Config, UserError
+from isostate.mixers import AnyMixerConfig
+from isostate.model.layers import MLP_MATRICES, MlpKind
+from isostate.quantities import ParamCount, StateSize
+
+Bias = Literal["none", "qkv", "attention", "mlp", "all"]
+# What a choice of biases means for the mixer, whose config holds its own part.
+MIXER_BIAS = {"none": "none", "qkv": "qkv", "attention": "all", "mlp": "none", "all": "all"}
+
+
+class ModelConfig(Config):
+    """A decoder. `d_ff` left out: 8/3 of d_model for gated kinds of `mlp`, else 4 times, rounded to a multiple of 8.
+
+    Widths and biases stand once: the mixer takes `d_model` and its part of `bias` from here. GPT-2 drops attention
+    weights too: that is the mixer's `attention_dropout`.
+    """
+
+    vocab_size: int
+    n_layers: int
+    d_model: int
+    d_ff: int
+    mixer: AnyMixerConfig
+    mlp: MlpKind = "swiglu"
+    norm: Literal["rms", "layer"] = "rms"
+    block: Literal["sequential", "parallel"] = "sequential"  # parallel: mixer and MLP read one norm, side by side
+    conv_taps: int = 0  # 0: no convolution
+    bias: Bias = "none"  # of the projections; a layer norm always has one
+    embeddings: Literal["tied", "untied"] = "tied"
+    position_embedding: Literal["none", "learned", "sinusoidal"] = "none"  # added to the tokens'; rotary is the mixer's
+    max_context: int | None = None  # of learned positions
+    dropout: float = Field(0.0, ge=0, lt=1)  # of embeddings, and of what is added to the residual stream
+    logit_cap: float | None = Field(None, gt=0)  # logits become cap tanh(logits / cap) (Gemma 2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        width, bias = values.get("d_model"), values.get("bias", "none")
+        if isinstance(values.get("mixer"), dict):
+            mixer_bias = {"bias": MIXER_BIAS[bias]} if bias in MIXER_BIAS else {}
+            values["mixer"] = {"d_model": width, **mixer_bias, **values["mixer"]}
+        if values.get("d_ff") is None and isinstance(width, int):
+            values["d_ff"] = default_d_ff(width, values.get("mlp", "swiglu"))
+        return values
+
+    @model_validator(mode="after")
+    def _sizes_are_possible(self) -> Self:
+        for name in ("vocab_size", "n_layers", "d_model", "d_ff"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if self.conv_taps < 0 or self.conv_taps == 1:
+            raise ValueError(f"conv_taps = {self.conv_taps}: 0 for no convolution, or at least 2 (4 is usual)")
+        return self
+
+    @model_validator(mode="after")
+    def _mixer_takes_what_stands_here(self) -> Self:
+        if self.mixer.d_model != self.d_model:
+            raise ValueError(f"mixer.d_model = {self.mixer.d_model}: must equal d_model = {self.d_model}; leave it out")
+        given, wanted = self.mixer.bias, MIXER_BIAS[self.bias]
+        if given != wanted:
+            raise ValueError(f'mixer.bias = "{given}": bias = "{self.bias}" makes it "{wanted}"; leave it out')
+        return self
+
+    @model_validator(mode="after")
+    def _learned_positions_have_an_end(self) -> Self:
+        learned = self.position_embedding == "learned"
+        if learned and self.max_context is None:
+            raise ValueError('position_embedding = "learned" needs max_context, the longest context; add it')
+        if not learned and self.max_context is not None:
+            raise ValueError(f"max_context = {self.max_context}: only learned positions end there; leave it out")
+        if self.max_context is not None and self.max_context < 1:
+            raise ValueError(f"max_context = {self.max_context}: must be at least 1")
+        return self
+
+    def check_context(self, context: int) -> None:
+        """Raises UserError where learned positions end before `context` tokens."""
+        if self.max_context is not None and context > self.max_context:
+            raise UserError(
+                f"a context of {context} tokens: the learned positions end at max_context = {self.max_context}; "
+                "raise it, or shorten the context"
+            )
+
+    @property
+    def n_norms(self) -> int:
+        """Of a block."""
+        return 1 if self.block == "parallel" else 2
+
+    def param_count(self) -> ParamCount:
+        """Equal to the built model's, embeddings (tied ones once, learned positions, an untied head) apart."""
+        norm = self.d_model * (2 if self.norm == "layer" else 1)
+        block = self.n_norms * norm + self.conv_taps * self.d_model + self.mixer.n_params()
+        matrices = MLP_MATRICES[self.mlp]
+        block += matrices * self.d_model * self.d_ff
+        if self.bias in ("mlp", "all"):
+            block += (matrices - 1) * self.d_ff + self.d_model
+        rows = self.vocab_size * (1 if self.embeddings == "tied" else 2) + (self.max_context or 0)
+        return ParamCount(rows * self.d_model, self.n_layers * block + norm)
+
+    def state_size(self, context: int) -> StateSize:
+        """What one sequence carries after `context` tokens, all layers; equals the live state to the element."""
+        layer = self.mixer.state_size(context)
+        if self.conv_taps:
+            layer = layer + StateSize({"convolution": (self.conv_taps - 1) * self.d_model})
+        return self.n_layers * layer
+
+
+def default_d_ff(d_model: int, mlp: str) -> int:
+    return 8 * max(1, round(d_model * (8 / 3 if MLP_MATRICES.get(mlp) == 3 else 4) / 8))
