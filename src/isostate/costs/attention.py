@@ -99,6 +99,12 @@ class Attention(Sublayer):
             return []
         return [linear_operator(Linear("attention.distances", d_model, self.wide), run.context, run)]
 
+    def vectors(self, d_model: int, run: Run) -> list[Operator]:
+        """Without the projection of the distances, which `mixing` reads."""
+        n_distances = d_model * self.wide if self.positions == "transformer-xl" else 0
+        read = run.weight_bytes(self.n_other_params(d_model) - n_distances)
+        return [Operator("vectors", Cost(moved_bytes=read), weight_bytes=read)] if read else []
+
     def constant_inputs(self, d_model: int, run: Run) -> int:
         return sum(one.cost.matmul_flops for one in self._distances(d_model, run))
 

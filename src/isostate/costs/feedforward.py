@@ -72,11 +72,14 @@ class MoE(Sublayer):
     def expert(self, d_model: int) -> tuple[Linear, ...]:
         return _up_and_down("experts", d_model, self.d_ff, self.activation, self.bias)
 
+    def n_other_params(self, d_model: int) -> int:
+        return self.n_experts if self.router_bias else 0
+
     def params(self, d_model: int) -> dict[str, int]:
         router, *shared = self.linears(d_model)
         experts = self.n_experts * sum(one.n_params for one in self.expert(d_model))
         return {
-            "router": router.n_params + (self.n_experts if self.router_bias else 0),
+            "router": router.n_params + self.n_other_params(d_model),
             "experts": experts + sum(one.n_params for one in shared),
         }
 

@@ -202,7 +202,9 @@ def _embedding_operators(architecture: Architecture, run: Run) -> list[Operator]
     else:
         added = 1
     other = rows * width * (added + (NORM_FLOPS if embedding.norm else 0))
-    weight_bytes = run.weight_bytes(looked_up + (run.context * width if added and run.phase == "prefill" else 0))
+    if embedding.kind == "patches" or embedding.positions == "learned":
+        looked_up += width * (run.context if run.phase == "prefill" else 1)  # of positions, once for the batch
+    weight_bytes = run.weight_bytes(looked_up + (embedding.norm.n_params(width) if embedding.norm else 0))
     cost = Cost(0, other, weight_bytes + run.activation_bytes(rows * width))
     first = Operator("embedding", cost, weight_bytes=weight_bytes)
     return [first, *(linear_operator(one, n_read, run) for one in embedding.linears(width))]

@@ -118,10 +118,14 @@ class Sublayer(Config, ABC):
         return self.linears(d_model)[-1].name
 
     def operators(self, d_model: int, run: Run) -> list[Operator]:
-        return [
-            *(linear_operator(one, run.n_tokens, run) for one in self.linears(d_model)),
-            *self.mixing(d_model, run),
-        ]
+        """All that runs, and last the reading of parameters that no linear reads."""
+        linears = [linear_operator(one, run.n_tokens, run) for one in self.linears(d_model)]
+        return [*linears, *self.mixing(d_model, run), *self.vectors(d_model, run)]
+
+    def vectors(self, d_model: int, run: Run) -> list[Operator]:
+        """The reading of `n_other_params`; their FLOPs stand where they are used."""
+        read = run.weight_bytes(self.n_other_params(d_model))
+        return [Operator("vectors", Cost(moved_bytes=read), weight_bytes=read)] if read else []
 
     def state_flops(self, d_model: int, run: Run) -> int:
         """FLOPs on the state in `run`: products with it, or where it is updated element by element all of them."""
