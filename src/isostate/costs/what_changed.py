@@ -11,6 +11,7 @@ from pathlib import Path
 
 from isostate.costs.architecture import Architecture
 from isostate.costs.attention import Attention, LatentAttention
+from isostate.costs.build import missing_parts
 from isostate.costs.feedforward import MLP, MoE
 from isostate.costs.preset_table import Preset, load_presets
 
@@ -37,7 +38,7 @@ HEAD = """# What changed between them
 
 Written by `python -m isostate.costs.what_changed docs/what-changed.md` from the presets in
 `src/isostate/costs/presets`, whose counts the tests hold against what is published; by year. Sizes in brackets where a
-family is not of one kind.
+family is not of one kind. The last column says what Isostate lacks to build a model that it counts by formula.
 
 """
 PARTED = """
@@ -126,6 +127,12 @@ def vocabulary(preset: Preset) -> str:
     )
 
 
+def builds(preset: Preset) -> str:
+    """Whether Isostate builds it; else what it lacks, and only the formula counts it."""
+    missing = missing_parts(preset.architecture)
+    return f"no: {', '.join(missing)}" if missing else "yes"
+
+
 COLUMNS: dict[str, Callable[[Preset], str]] = {
     "norm": norm,
     "position": position,
@@ -135,6 +142,7 @@ COLUMNS: dict[str, Callable[[Preset], str]] = {
     "tokenizer": lambda preset: preset.tokenizer,
     "context": lambda preset: f"{preset.context:,}",
     "vocabulary": vocabulary,
+    "Isostate builds it": builds,
 }
 
 
