@@ -15,7 +15,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "what-changed.md"
 
 
 def row(family: str) -> dict[str, str]:
-    lines = [line.strip("| \n").split(" | ") for line in what_changed().splitlines() if line.startswith("| ")]
+    lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    lines = [line for line in lines if len(line) == 2 + len(COLUMNS)]
     names = lines[0]
     return dict(zip(names, next(line for line in lines if line[0] == family), strict=True))
 

@@ -66,7 +66,7 @@ class Preset(Config):
             raise ValueError(f"{self.name}: give a config or an architecture, and not both")
         return self
 
-    @property
+    @functools.cached_property
     def architecture(self) -> Architecture:
         if self.described is not None:
             return self.described
