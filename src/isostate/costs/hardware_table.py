@@ -42,7 +42,7 @@ class Hardware(Config):
     dollars_per_hour: tuple[float, float] | None = None  # lowest and highest found
     matmul_efficiency: float | None = None  # share of the bf16 peak that the best matrix product reached
     source: str
-    sources: dict[str, str] = Field({})  # of single quantities, where not `source`
+    sources: dict[str, str] = Field(default={})  # of single quantities, where not `source`
     note: str = ""
 
     def peak(self, dtype: Dtype) -> float:
