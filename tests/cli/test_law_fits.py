@@ -6,9 +6,10 @@ import gzip
 import json
 import random
 
+import numpy as np
 import pytest
 
-from isostate.cli import main
+from isostate.cli import law_fits, main
 from isostate.cli.law_fits import check_options, law_named, open_table
 from isostate.cli.laws import Request
 from isostate.config import UserError
@@ -232,3 +233,12 @@ def test_laws_are_known_by_name():
 def test_numbers_that_can_be_are_let_through():
     for level, draws in ((0.95, 0), (0.95, 100), (0.999, 4000), (0.5, 100)):
         check_options(Request(level=level, bootstrap=draws), 240)
+
+
+def test_a_search_that_leaves_the_range_of_floats_is_one_line(here, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(law_fits, "fit_table", fail)
+    write(here / "runs.csv", ROWS)
+    refused(["fit", "runs.csv", *FIT], "left the range of floats (Eigenvalues did not converge); check", capsys)

@@ -143,11 +143,14 @@ def _fit(
     if len(row_n) < n_rows:
         left_out = (*left_out, f"{n_rows - len(row_n)} rows by --where")
     columns = choose(some, law, request.x, request.y, row_n)
-    fit = fit_table(
-        columns.table, law, columns.x, columns.y, holdout=request.holdout, weights=request.weights,
-        clusters=request.cluster, row_n=row_n, objective=request.objective or objective,
-        bootstrap=request.bootstrap, resampling=request.resampling, level=request.level, seed=request.seed,
-    )  # fmt: skip
+    try:
+        fit = fit_table(
+            columns.table, law, columns.x, columns.y, holdout=request.holdout, weights=request.weights,
+            clusters=request.cluster, row_n=row_n, objective=request.objective or objective,
+            bootstrap=request.bootstrap, resampling=request.resampling, level=request.level, seed=request.seed,
+        )  # fmt: skip
+    except np.linalg.LinAlgError as error:  # of columns that lie hundreds of powers of ten apart
+        raise UserError(f"the search left the range of floats ({error}); check the columns' units") from None
     return Fitted(fit, Source(name, columns, law, row_n, left_out))
 
 
