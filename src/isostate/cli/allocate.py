@@ -14,7 +14,6 @@ from isostate.cli.laws import (
     BOOTSTRAP,
     LEVEL,
     SEED,
-    AtOption,
     BootstrapOption,
     ClusterOption,
     FitFileOption,
@@ -61,6 +60,9 @@ PerElementOption = Annotated[
 ]
 SequencesOption = Annotated[
     str | None, typer.Option("--sequences", metavar="N", help="Served together, each with its state. (default: 1)")
+]
+AtOption = Annotated[
+    str | None, typer.Option("--at", metavar="X=VALUE,...", help="The law's other inputs: U=1e9 or T=4096,S=1e6.")
 ]
 MaxOption = Annotated[str | None, typer.Option("--max", metavar="X=VALUE,...", help="At most this: N=7e9,D=1e13.")]
 MinOption = Annotated[str | None, typer.Option("--min", metavar="X=VALUE,...", help="At least this: N=1e8.")]

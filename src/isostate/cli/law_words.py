@@ -40,8 +40,9 @@ def print_fit(screen: Console, answer: Answer, about: Iterable[tuple[str, str]] 
     """All but the alarms: the law with its numbers, `about` (label, text), parameters, what follows, how."""
     values = {name: row["value"] for name, row in answer["params"].items()}
     lines = [("law", f"{answer['law']}: {answer['equation']}"), ("from", answer["source"])]
-    if values:
-        lines.append(("fitted", fitted_equation(answer["equation"], values)))
+    fitted = fitted_equation(answer["equation"], values) if values else answer["equation"]
+    if fitted != answer["equation"]:
+        lines.append(("fitted", fitted))
     screen.print(facts([*lines, *about]))
     if values:
         screen.print()

@@ -52,7 +52,7 @@ ObjectiveOption = Annotated[
     typer.Option("--objective", metavar="NAME", help="What to minimise. (default: as the law's source did)"),
 ]
 BootstrapOption = Annotated[
-    int, typer.Option("--bootstrap", metavar="N", help="Refits that intervals come from; 0 for no intervals.")
+    int, typer.Option("--bootstrap", metavar="N", help="Refits that intervals come from; 0 for none.")
 ]
 ResamplingOption = Annotated[
     str | None,
@@ -78,10 +78,6 @@ PublicOption = Annotated[
 CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Where public tables are kept. (default: .cache/tables in --runs)"),
-]
-AtOption = Annotated[
-    str | None,
-    typer.Option("--at", metavar="X=VALUE,...", help="Values of what stays as it is: U=1e9 or T=4096,S=1e6."),
 ]
 
 

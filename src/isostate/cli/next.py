@@ -17,7 +17,6 @@ from isostate.cli.laws import (
     BOOTSTRAP,
     LEVEL,
     SEED,
-    AtOption,
     BootstrapOption,
     ClusterOption,
     FitFileOption,
@@ -55,6 +54,10 @@ CandidatesOption = Annotated[
 WithinOption = Annotated[
     str | None,
     typer.Option("--within", metavar="SHARE", help="How many runs until the prediction is known to +- this: 0.01."),
+]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="X=VALUE", help="N or D of every run, for its FLOPs, if the law does not take it."),
 ]
 TopOption = Annotated[int, typer.Option("--top", metavar="N", min=1, help="Candidates to show.")]
 
