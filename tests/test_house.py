@@ -25,6 +25,13 @@ MIRROR_NOTHING = {
     "test_examples.py": "runs examples/",
     "test_studies.py": "checks and runs studies/",
     "test_bad_input.py": "every verb against what users get wrong",
+    "test_errata.py": "docs/errata.md",
+    "errata/test_attention.py": "what the notes get wrong, where Isostate has no code for it",
+    "errata/test_inference.py": "what the notes get wrong, where Isostate has no code for it",
+    "errata/test_memory.py": "what the notes get wrong, where Isostate has no code for it",
+    "errata/test_parallel.py": "what the notes get wrong, where Isostate has no code for it",
+    "errata/test_states.py": "what the notes get wrong, where Isostate has no code for it",
+    "errata/test_steps.py": "what the notes get wrong, where Isostate has no code for it",
     "mixers/test_forms.py": "all mixers: forms agree",
     "mixers/test_contract.py": "all mixers: causal, state sizes, prefill and decode",
 }

@@ -86,10 +86,12 @@ def test_a_65b_model_reads_32_5_gb_at_4_bits_and_not_the_notes_16_25():
 
 
 def test_attention_weighs_a_sixth_of_a_gpt_blocks_weights_when_the_context_is_its_width():
-    # S / 6D at E = 4 (ERRATA 39): 1/7 of the whole block.
-    listed = block_operators(gpt(1, 96, 4, 1).blocks()[0], 96, Run(1, 96))
-    scores = sum(one.cost.matmul_flops for one in listed if one.name == "attention.scores")
-    assert 6 * scores == sum(one.cost.matmul_flops for one in listed if one.weight_bytes)
+    # S / 6D at E = 4 (ERRATA 39), and so a seventh of the whole block; at 10 D more than the weights.
+    for widths in (1, 10):
+        listed = block_operators(gpt(1, 96, 4, 1).blocks()[0], 96, Run(1, widths * 96))
+        scores = sum(one.cost.matmul_flops for one in listed if one.name == "attention.scores")
+        assert 6 * scores == widths * sum(one.cost.matmul_flops for one in listed if one.weight_bytes)
+        assert scores / total_cost(listed).matmul_flops == pytest.approx(widths / (widths + 6))
 
 
 def test_training_takes_about_6_flops_a_parameter_and_token():

@@ -97,3 +97,13 @@ def test_the_values_hoffmann_published_are_not_an_optimum_of_their_objective():
     theta = LAW.internal(np.array([[HOFFMANN_ROUNDED[name] for name in LAW.names]]))
     value, _ = problem.gradient(theta, np.arange(1))
     assert value[0] * OBJECTIVES["huber"].scale > 2 * 0.00101827402
+
+
+def test_the_published_surface_does_not_scale_both_in_equal_measure():
+    # "In all cases", say the notes, N and D grow as C^.5; but minimising the fit they print gives N ~ C^.45.
+    surface = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+    N = np.geomspace(1e6, 1e13, 700_001)
+    best = [N[LAWS["chinchilla"].predict(surface, {"N": N, "D": C / (6 * N)}).argmin()] for C in (1e20, 1e24)]
+    exponent = np.log(best[1] / best[0]) / np.log(1e4)
+    assert exponent == pytest.approx(0.28 / (0.34 + 0.28), abs=1e-4)
+    assert exponent < 0.46

@@ -21,9 +21,10 @@ def test_a_block_is_the_formula_and_not_the_notes(norm):
     residual_BTD = z_BTD + attended_BTD
     assert_agrees(got_BTD, residual_BTD + block.mlp(block.mlp_norm(residual_BTD)))
     note_BTD = z_BTD + block.mlp(block.mlp_norm(residual_BTD))  # loses the mixer's residual
+    bare_BTD = z_BTD + block.mlp(block.mlp_norm(z_BTD + block.mixer(z_BTD)[0]))  # eq. 16: the mixer's norm lost too
     parallel_BTD = z_BTD + block.mlp(z_BTD) + attended_BTD  # the note's parallel block, without its norm
-    assert (got_BTD - note_BTD).abs().max() > 1e-2
-    assert (got_BTD - parallel_BTD).abs().max() > 1e-2
+    for wrong_BTD in (note_BTD, bare_BTD, parallel_BTD):
+        assert (got_BTD - wrong_BTD).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("taps", [0, 3])
