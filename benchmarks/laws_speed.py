@@ -23,9 +23,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from isostate.laws import LAWS, OBJECTIVES, Options
-from isostate.laws.fit import search
 from isostate.laws.registry import EPOCH_TABLE
 from isostate.laws.resample import bootstrap
+from isostate.laws.search import search
 from isostate.laws.table import read_table
 
 RECORD = Path(__file__).parent / "records" / "laws_speed.json"

@@ -3,11 +3,12 @@
 from isostate.laws.batch import CRITICAL_BATCH, NOISE_SCALE, STEP_LAW_BATCH, STEP_LAW_LR
 from isostate.laws.chinchilla import CHINCHILLA
 from isostate.laws.farseer import FARSEER
-from isostate.laws.fit import Options, fit_law
+from isostate.laws.fit import fit_law
 from isostate.laws.joint import KAPLAN_STEPS, STATE_ALL, STATE_CONTEXT, STATE_PARAMS
 from isostate.laws.kaplan import KAPLAN
 from isostate.laws.law import Law, Parameter
 from isostate.laws.objectives import OBJECTIVES
+from isostate.laws.options import Options
 from isostate.laws.overtraining import DOWNSTREAM, OVERTRAINING
 from isostate.laws.power import COMPUTE, CONTEXT, PARAMS, STATE, TOKENS
 from isostate.laws.precision import PRECISION
