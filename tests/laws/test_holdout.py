@@ -58,6 +58,17 @@ def test_its_interval_covers_a_new_point_at_its_level():
     assert np.mean(covered) > 0.95 - 0.085
 
 
+@pytest.mark.parametrize("objective", ["squares-log", "huber"])
+def test_without_a_bootstrap_its_interval_is_about_the_bootstraps(objective):
+    plain, drawn = (
+        fit_law(LAW, CASE.inputs, noisy(), objective=objective, resampling="residual", bootstrap=b, profile_points=0)
+        for b in (0, 400)
+    )
+    assert plain.holdout.predicted == pytest.approx(drawn.holdout.predicted)
+    widths = [fit.holdout.high - fit.holdout.low for fit in (plain, drawn)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.25)
+
+
 @pytest.mark.parametrize(
     ("choice", "message"), [("smallest", "no hold-out"), (np.ones(3, bool), "true or false a point")]
 )

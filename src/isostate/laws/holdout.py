@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from isostate.config import UserError
 from isostate.laws import advise, resample
 from isostate.laws.law import Array, Law
 from isostate.laws.objectives import Objective
 from isostate.laws.options import Options
+from isostate.laws.problem import Problem
 from isostate.laws.result import HoldOut
 from isostate.laws.search import search, starting_points
 from isostate.laws.weighting import power, residuals, standardised
@@ -42,7 +44,8 @@ def predict_held_out(
     """Fit without the held-out points, predict them; None where the rest cannot carry the law.
 
     `options.weights` are the weights of the fit of all points. The search starts from where that fit ended,
-    `theta_K`, and from the law's own starts on the smaller points.
+    `theta_K`, and from the law's own starts on the smaller points. The interval is one of a new point: from the
+    bootstrap, or without one linear in the parameters.
     """
     small, large = ({s: c[mask] for s, c in x.items()} for mask in (~held_n, held_n))
     y_small = y_n[~held_n]
@@ -56,11 +59,12 @@ def predict_held_out(
     found = search(law, small, y_small, objective, kept)
     predicted_n = law.predict_batch(found.values[None], large)[0]
     order = int(np.argmax(np.sum([np.log(c) for c in large.values()], axis=0)))
-    low = high = float(predicted_n[order])
-    if kept.bootstrap:
+    last = {s: c[order : order + 1] for s, c in large.items()}
+    weight_last = 1.0 if options.weights is None else float(np.asarray(options.weights)[held_n][order])
+    if not kept.bootstrap:
+        low, high = _linear(law, small, y_small, found.theta, objective, kept, last, weight_last)
+    else:
         draws = resample.bootstrap(law, small, y_small, found.theta, objective, kept)
-        last = {s: c[order : order + 1] for s, c in large.items()}
-        weight_last = 1.0 if options.weights is None else float(np.asarray(options.weights)[held_n][order])
         noise_B = _noise(law, small, y_small, found.values, objective, kept, weight_last)
         drawn_B = law.predict_batch(draws, last)[:, 0]
         drawn_B = drawn_B * np.exp(noise_B) if objective.log else drawn_B + noise_B
@@ -73,6 +77,26 @@ def predict_held_out(
         size, float(y_n[held_n][order]), float(predicted_n[order]), low, high, int(held_n.sum()),
         float(np.mean(np.abs(relative_n))), float(np.mean(relative_n)),
     )  # fmt: skip
+
+
+def _linear(
+    law: Law, x: Mapping[str, Array], y_n: Array, theta_K: Array, objective: Objective, options: Options,
+    last: Mapping[str, Array], weight_last: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Student's interval of a new point with the gradient of its prediction and the information of the points."""
+    weight_n = np.ones_like(y_n) if options.weights is None else np.asarray(options.weights, dtype=float)
+    inverse_variance_n = weight_n ** (2.0 / power(objective))
+    rss, matrix_KK = Problem(law, objective, x, y_n[None], inverse_variance_n[None]).information(theta_K)
+    value_11, slope_1K1 = law.jacobian(theta_K[None], last)
+    predicted = float(value_11[0, 0])
+    slope_K = slope_1K1[0, :, 0] / (predicted if objective.log else 1.0)
+    dof = max(int(np.count_nonzero(weight_n)) - len(law.names), 1)
+    own = max(weight_last, 1e-300) ** (-2.0 / power(objective))
+    spread = slope_K @ np.linalg.pinv(matrix_KK, rcond=1e-13, hermitian=True) @ slope_K
+    half = float(stats.t.ppf(0.5 + options.level / 2, dof) * np.sqrt(rss / dof * (spread + own)))
+    if objective.log:
+        return predicted * float(np.exp(-half)), predicted * float(np.exp(half))
+    return predicted - half, predicted + half
 
 
 def _noise(
