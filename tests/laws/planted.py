@@ -65,7 +65,7 @@ PLANTED = {
         product(N=np.geomspace(1e5, 1e9, 6), steps=np.geomspace(1e3, 1e6, 6)),
     ),
     "farseer": Case(
-        {"s": -0.7, "q": 0.17, "S": 0.9, "B": 9.0, "b": -0.08, "Q": -4.5, "A": -1.5, "a": 0.1, "E": 0.3},
+        {"s": -0.7, "q": 0.17, "S": 0.1, "B": 11.0, "b": -0.1, "Q": -5.7, "A": -1.6, "a": 0.12, "E": 0.42},
         product(N=np.geomspace(2e8, 6e9, 8), D=np.geomspace(2e9, 2e11, 8)),
     ),
     # Muennighoff et al. 2023

@@ -15,6 +15,7 @@ from isostate.laws.allocate import (
 )
 from isostate.laws.approaches import optimum
 from isostate.laws.registry import as_fit, published
+from isostate.laws.repetition import C4_SINGLE_EPOCH
 from tests.laws.planted import PLANTED
 
 
@@ -22,7 +23,7 @@ def fitted(name, bootstrap=0, sd=0.0):
     law, case = LAWS[name], PLANTED[name]
     y = law.predict(case.values, case.inputs)
     y = y * np.exp(sd * np.random.default_rng(0).normal(size=len(y)))
-    return fit_law(law, case.inputs, y, bootstrap=bootstrap, holdout=None)
+    return fit_law(law, case.inputs, y, bootstrap=bootstrap, profile_points=0, holdout=None)
 
 
 def test_the_compute_allocation_is_the_closed_form():
@@ -43,6 +44,74 @@ def test_paying_for_inference_obeys_its_condition_and_shrinks_the_model():
     assert ratio == pytest.approx(1 + served / (3 * D), rel=1e-3)
     plain = allocate(fit, 1e22)
     assert plain.amounts["N"].value > N
+
+
+# Every law in N and D, what else it needs, and a budget that its planted values can spend sensibly.
+OF_N_AND_D = {
+    "chinchilla": ({}, 1e22),
+    "kaplan": ({}, 1e18),
+    "farseer": ({}, 1e20),
+    "precision": ({"P": 6.0}, 1e20),
+    "repetition": ({"U": 1e9}, 1e21),
+    "overtraining": ({}, 1e20),
+    "fine-grained": ({"G": 4.0}, 1e21),
+}
+# Far outside its runs this law's slope in tokens vanishes, and its surface falls again.
+LIMITS = {"farseer": {"N": (1e7, 1e10)}}
+
+
+@pytest.mark.parametrize("served", [0.0, 1e11])
+@pytest.mark.parametrize("name", OF_N_AND_D)
+def test_every_law_of_parameters_and_tokens_is_split_where_the_last_flop_gains_the_same(name, served):
+    # (dL/dlog N) / (dL/dlog D) = (dcost/dlog N) / (dcost/dlog D) = 1 + D_inf / (3 D)
+    fixed, budget = OF_N_AND_D[name]
+    fit = fitted(name)
+    got = allocate(fit, budget, cost=training_flops(served), fixed=fixed, limits=LIMITS.get(name))
+    N, D = (got.amounts[symbol].value for symbol in "ND")
+    spent = 6 * N * D + 2 * N * served
+    assert spent == pytest.approx(budget, rel=1e-6)
+
+    def loss(N, D):
+        x = {"N": N, "D": D, "C": 6 * N * D, "M": D / N, **fixed}
+        return fit.predict({symbol: np.array([x[symbol]]) for symbol in fit.law.inputs})[0]
+
+    by_N, by_D = loss(N * 1.001, D) - loss(N / 1.001, D), loss(N, D * 1.001) - loss(N, D / 1.001)
+    assert by_N / by_D == pytest.approx(1 + served / (3 * D), rel=2e-3)
+    assert got.loss.value == pytest.approx(loss(N, D))
+
+
+def test_closed_forms_of_the_other_laws():
+    # Kaplan: N* = (r N_c^r C / (6 D_c))^(1/(1+r)), r = a_N / a_D
+    p, C = fitted("kaplan").values, 1e18
+    r = p["a_N"] / p["a_D"]
+    N = (r * p["N_c"] ** r * C / (6 * p["D_c"])) ** (1 / (1 + r))
+    assert allocate(fitted("kaplan"), C).amounts["N"].value == pytest.approx(N, rel=1e-5)
+    assert fitted("kaplan").derived["a"].value == pytest.approx(1 / (1 + r))
+    # precision: Chinchilla with N (1 - exp(-P / gamma)) parameters
+    fit = fitted("precision")
+    kept = 1 - np.exp(-6.0 / fit.values["gamma"])
+    smaller = {**fit.values, "A": fit.values["A"] * kept ** -fit.values["alpha"]}
+    assert allocate(fit, C, fixed={"P": 6.0}).amounts["N"].value == pytest.approx(optimum(smaller, C)[0], rel=1e-5)
+    # granularity: Chinchilla with A = g G^-gamma + a
+    fit = fitted("fine-grained")
+    q = fit.values
+    plain = {"A": q["g"] * 4.0 ** -q["gamma"] + q["a"], "B": q["b"], "alpha": q["alpha"], "beta": q["beta"]}
+    assert allocate(fit, C, fixed={"G": 4.0}).amounts["N"].value == pytest.approx(optimum(plain, C)[0], rel=1e-5)
+    # over-training: M* = (b / a)^(1 / (2 eta)) at every C
+    fit = fitted("overtraining")
+    for budget in (1e19, 1e21):
+        amounts = allocate(fit, budget).amounts
+        assert amounts["D"].value / amounts["N"].value == pytest.approx(fit.derived["M_best"].value, rel=1e-4)
+    # repetition: with more unique tokens than it wants, the single-epoch optimum
+    amounts = allocate(fitted("repetition"), 1e19, fixed={"U": 1e14}).amounts
+    assert amounts["N"].value == pytest.approx(optimum(C4_SINGLE_EPOCH, 1e19)[0], rel=1e-4)
+
+
+def test_scarce_tokens_favour_epochs_over_parameters():
+    # Muennighoff et al. 2023, section 5: R_N* < R_D*, excess parameters lose their value sooner than repeated tokens
+    scarce, plenty = (allocate(fitted("repetition"), 1e21, fixed={"U": U}).amounts for U in (1e9, 1e13))
+    assert scarce["N"].value < plenty["N"].value
+    assert scarce["D"].value > plenty["D"].value
 
 
 def test_state_and_parameters_share_a_memory():

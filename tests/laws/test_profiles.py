@@ -6,8 +6,9 @@ from scipy import stats
 from scipy.optimize import least_squares
 
 from isostate.laws import LAWS, OBJECTIVES, fit_law, fit_power
-from isostate.laws.fit import Options, search
-from isostate.laws.profiles import POINTS, profiles
+from isostate.laws.options import POINTS, Options
+from isostate.laws.profiles import profiles
+from isostate.laws.search import search
 from tests.laws.planted import PLANTED
 from tests.laws.public import epoch, needs_tables
 

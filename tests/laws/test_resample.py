@@ -5,7 +5,7 @@ import pytest
 
 from isostate.laws import LAWS, Options
 from isostate.laws.objectives import OBJECTIVES
-from isostate.laws.resample import bootstrap, counts, tail, targets
+from isostate.laws.resample import bootstrap, counts, tail, targets, units
 from tests.laws.planted import PLANTED
 
 LAW, CASE = LAWS["params"], PLANTED["params"]
@@ -15,11 +15,31 @@ OBSERVED = LAW.predict(CASE.values, CASE.inputs) * np.exp(0.01 * np.array([1, -1
 
 def test_a_case_draw_has_as_many_runs_and_a_cluster_draw_keeps_clusters_whole():
     rng = np.random.default_rng(0)
-    assert np.all(counts(rng, 9, Options(bootstrap=50)).sum(axis=1) == 9)
+    assert np.all(counts(rng, CASE.inputs, Options(bootstrap=50)).sum(axis=1) == 9)
     clusters = np.repeat([0, 1, 2], 3)
-    drawn = counts(rng, 9, Options(bootstrap=50, resampling="cluster", clusters=clusters))
+    options = Options(bootstrap=50, resampling="cluster", clusters=clusters)
+    drawn = counts(rng, CASE.inputs, options)
     assert np.all(drawn[:, 0] == drawn[:, 1])
     assert np.all(drawn[:, ::3].sum(axis=1) == 3)
+    assert (units(CASE.inputs, options), units(CASE.inputs, Options())) == (3, 9)
+
+
+def test_clusters_that_are_not_named_are_the_settings():
+    seeds = {"N": np.tile(CASE.inputs["N"], 2)}
+    options = Options(bootstrap=50, resampling="cluster")
+    drawn = counts(np.random.default_rng(0), seeds, options)
+    np.testing.assert_array_equal(drawn[:, :9], drawn[:, 9:])
+    assert units(seeds, options) == 9
+
+
+def test_residuals_are_drawn_in_units_of_each_points_own_noise():
+    weights = np.geomspace(1.0, 1e4, 9)
+    made = targets(
+        np.random.default_rng(0), LAW, CASE.inputs, OBSERVED, THETA, OBJECTIVES["squares-log"],
+        Options(bootstrap=4000, resampling="residual", weights=weights),
+    )  # fmt: skip
+    spread = np.log(made).std(axis=0)
+    assert spread / spread[0] == pytest.approx(weights**-0.5, rel=0.1)
 
 
 def test_a_wild_draw_only_flips_each_points_own_residual():

@@ -2,12 +2,14 @@
 
 from isostate.laws.batch import CRITICAL_BATCH, NOISE_SCALE, STEP_LAW_BATCH, STEP_LAW_LR
 from isostate.laws.chinchilla import CHINCHILLA
+from isostate.laws.compare import Comparison, compare
 from isostate.laws.farseer import FARSEER
-from isostate.laws.fit import Options, fit_law
+from isostate.laws.fit import fit_law
 from isostate.laws.joint import KAPLAN_STEPS, STATE_ALL, STATE_CONTEXT, STATE_PARAMS
 from isostate.laws.kaplan import KAPLAN
 from isostate.laws.law import Law, Parameter
 from isostate.laws.objectives import OBJECTIVES
+from isostate.laws.options import Options
 from isostate.laws.overtraining import DOWNSTREAM, OVERTRAINING
 from isostate.laws.power import COMPUTE, CONTEXT, PARAMS, STATE, TOKENS
 from isostate.laws.precision import PRECISION
@@ -31,6 +33,7 @@ LAWS: dict[str, Law] = {
 __all__ = [
     "LAWS",
     "OBJECTIVES",
+    "Comparison",
     "Curve",
     "Fit",
     "HoldOut",
@@ -39,6 +42,7 @@ __all__ = [
     "Options",
     "Parameter",
     "ParameterProfile",
+    "compare",
     "fit_law",
     "fit_power",
     "fit_state",

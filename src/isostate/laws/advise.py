@@ -20,6 +20,7 @@ IMPOSSIBLE_NATS = 15.0  # ln of a vocabulary of three million; a guess at random
 NARROW_RANGE = 4.0  # an exponent from less than two doublings is mostly noise
 FLAT_RATIO = 10.0  # exponents ten times apart fit alike: the profile is flat
 ILL_CONDITIONED = 1e10  # of the normal equations in correlation units
+LACK_OF_FIT_P = 0.05
 INERT = 1e-9  # relative change of the loss by an e-fold of a parameter that no longer acts
 HIGHER_LIKELIHOOD = 0.01  # of -2 log likelihood: more than a search leaves on the way to its optimum
 
@@ -106,11 +107,24 @@ def judge_many(fit: Fit, x: Mapping[str, Array], y_n: Array) -> Words:
     if fit.diagnostics["condition"] > ILL_CONDITIONED:
         told = f"ill conditioned ({fit.diagnostics['condition']:.1e}): some parameters trade against each other"
         found.append((told, "read what follows from the parameters (predictions, allocation), not each alone"))
+    found += _judge_noise(fit)
     found += _judge_parameters(fit)
     if fit.holdout is not None and not fit.holdout.covered:
         told = f"hold-out missed: predicted {fit.holdout.predicted:.4g}, was {fit.holdout.observed:.4g}"
         found.append((told, "do not trust this law beyond its points"))
     return Words(tuple(alarm for alarm, _ in found), tuple(dict.fromkeys(advice for _, advice in found)))
+
+
+def _judge_noise(fit: Fit) -> list[tuple[str, str]]:
+    p_value, slope = fit.noise["lack_of_fit_p"], fit.noise.get("log_sd_slope")
+    found = []
+    if p_value is not None and p_value < LACK_OF_FIT_P:
+        told = f"lack of fit: the settings stray from the law more than their seeds do (p = {p_value:.2g})"
+        found.append((told, "look for mistuned settings or try another form; the misfit counts as noise"))
+    if slope is not None and slope > 0.0:
+        told = f"the noise grows with compute (log sd slope {slope:.2g}): the large points count least"
+        found.append((told, "look at the largest runs: noise that grows is more often a misfit there"))
+    return found
 
 
 def _judge_parameters(fit: Fit) -> list[tuple[str, str]]:
@@ -178,7 +192,7 @@ def judge(law: Law, size_n: Array, y_n: Array, core: Core, held: HoldOut | None,
         _judge_exponent(core, symbol, parameter.low, parameter.high, alarms, advice)
     _judge_order(distinct, size_n, y_n, core, symbol, alarms, advice)
     p_value = core.noise.lack_of_fit_p
-    if p_value is not None and p_value < 0.05:
+    if p_value is not None and p_value < LACK_OF_FIT_P:
         alarms.append(f"lack of fit: the sizes stray from the law more than their seeds do (p = {p_value:.2g})")
         advice.append("look for a mistuned size or a bend; the intervals already count the misfit as noise")
     if held is not None and not held.covered:

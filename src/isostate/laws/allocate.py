@@ -149,10 +149,13 @@ def _losses(
     law: Law, values_BK: Array, first_BG: Array, second_BG: Array, pair: tuple[str, str], fixed: Mapping[str, float]
 ) -> Array:
     known = {symbol: np.array([[value]]) for symbol, value in fixed.items()}
+    second_known = np.where(np.isnan(second_BG), 1.0, second_BG)
+    if pair == ("N", "D"):  # inputs that follow from the two: compute, and tokens a parameter
+        known = {"C": 6.0 * first_BG * second_known, "M": second_known / first_BG} | known
     missing = [symbol for symbol in law.inputs if symbol not in {*pair, *known}]
     if missing:
         raise UserError(f"law {law.name!r} also needs {', '.join(missing)}; fix a value for it")
-    x = {pair[0]: first_BG, pair[1]: np.where(np.isnan(second_BG), 1.0, second_BG), **known}
+    x = {pair[0]: first_BG, pair[1]: second_known, **known}
     loss_BG, _ = law.evaluate(list(values_BK.T[:, :, None]), x)
     return np.where(np.isnan(second_BG), np.inf, loss_BG)
 

@@ -90,7 +90,10 @@ STATE_CONTEXT = joint_law(
     [("H", {"T": "chi"}), ("B", {"S": "beta", "T": "tau"})],
     ("S", "T"),
     # S*(T): the state at which forgetting costs as much as the finite context does, B S^-beta T^tau = H T^-chi
-    derived={"state_exponent": lambda p: (p["tau"] + p["chi"]) / p["beta"]},
+    derived={
+        "state_exponent": lambda p: (p["tau"] + p["chi"]) / p["beta"],
+        "state_factor": lambda p: (p["B"] / p["H"]) ** (1.0 / p["beta"]),
+    },
     raised=("tau",),
 )
 
@@ -118,4 +121,5 @@ KAPLAN_STEPS = joint_law(
     "Kaplan et al. 2020 eq. 1.6 (E = 0 there, alpha .077, sigma .76, steps = S_min)",
     [("A", {"N": "alpha"}), ("B", {"steps": "sigma"})],
     ("N", "steps"),
+    derived={"a": lambda p: p["sigma"] / (p["alpha"] + p["sigma"])},  # N* ~ C^a at one batch size, C ~ N steps
 )

@@ -42,4 +42,6 @@ KAPLAN = Law(
         Parameter("a_D", starts=(0.03, 0.1, 0.2, 0.5)),
     ),
     evaluate=evaluate,
+    # with C = 6 N D the inner sum has its minimum at N* = (r N_c^r C / (6 D_c))^(1/(1+r)), r = a_N / a_D
+    derived={"a": lambda p: p["a_D"] / (p["a_N"] + p["a_D"])},
 )

@@ -7,10 +7,12 @@ nil; else they are five. The lack-of-fit F test decides, at the lenient 25 % (Ba
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from isostate.laws.law import Array
@@ -20,13 +22,22 @@ POOL_ABOVE_P = 0.25  # Bancroft 1964: a preliminary test this lenient keeps the 
 
 @dataclass(frozen=True)
 class Noise:
-    """`variance` of one run about the law with `dof` degrees of freedom; `seed_sd` where seeds repeat."""
+    """`variance` of one run about the law with `dof` degrees of freedom; `seed_sd` where seeds repeat.
+
+    `plain_variance` takes every point as independent, seeds of one setting too.
+    """
 
     variance: float
     dof: int
     source: str
+    plain_variance: float
     seed_sd: float | None = None
     lack_of_fit_p: float | None = None
+
+    @property
+    def misfits(self) -> bool:
+        """Whether the settings stray from the law by more than their seeds explain."""
+        return self.lack_of_fit_p is not None and self.lack_of_fit_p <= POOL_ABOVE_P
 
     @property
     def known(self) -> bool:
@@ -50,26 +61,40 @@ class Noise:
         }
 
 
-def estimate(group_n: Array, y_n: Array, rss: float, n_params: int) -> Noise:
-    """Noise about a fit with `n_params` parameters and residual sum `rss`; `group_n` is equal where x is equal."""
-    values, member_n, count_m = np.unique(group_n, return_inverse=True, return_counts=True)
-    mean_m = np.bincount(member_n, y_n) / count_m
-    pure = float(np.sum((y_n - mean_m[member_n]) ** 2))
+def settings(x: Mapping[str, Array]) -> NDArray[np.intp]:
+    """Which setting each point is of, (points,) from 0: points with equal inputs are seeds of one setting."""
+    _, member_n = np.unique(np.stack(list(x.values())), axis=1, return_inverse=True)
+    return np.asarray(member_n).ravel()
+
+
+def estimate(group_n: ArrayLike, y_n: Array, rss: float, n_params: int, weight_n: Array | None = None) -> Noise:
+    """Noise about a fit with `n_params` parameters and weighted residual sum `rss`; `group_n` is equal where x is.
+
+    With weights the variance is that of a point of weight 1; points of weight 0 do not count.
+    """
+    weight_n = np.ones_like(y_n) if weight_n is None else weight_n
+    counts_n = weight_n > 0
+    group_n, y_n, weight_n = np.asarray(group_n)[counts_n], y_n[counts_n], weight_n[counts_n]
+    values, member_n = np.unique(group_n, return_inverse=True)
+    mean_m = np.bincount(member_n, weight_n * y_n) / np.bincount(member_n, weight_n)
+    pure = float(np.sum(weight_n * (y_n - mean_m[member_n]) ** 2))
     n, m = len(y_n), len(values)
     pure_dof, shape_dof = n - m, m - n_params
     floor = (8 * np.finfo(float).eps * float(np.max(np.abs(y_n)))) ** 2  # rounding: noise-free data still has a width
+    plain = max(rss / max(n - n_params, 1), floor)
     if pure_dof == 0:
         if shape_dof <= 0:
-            return Noise(floor, 0, "none: as many parameters as points")
-        return Noise(max(rss / shape_dof, floor), shape_dof, f"residuals of {n} points about the law")
+            return Noise(floor, 0, "none: as many parameters as points", plain)
+        return Noise(plain, shape_dof, f"residuals of {n} points about the law", plain)
     seed_variance = max(pure / pure_dof, floor)
     seed_sd = float(np.sqrt(seed_variance))
     if shape_dof <= 0:
-        return Noise(seed_variance, pure_dof, f"repeated seeds alone: {m} sizes cannot test the shape", seed_sd)
+        source = f"repeated seeds alone: {m} settings cannot test the shape"
+        return Noise(seed_variance, pure_dof, source, plain, seed_sd)
     misfit_variance = max(rss - pure, 0.0) / shape_dof
     p_value = float(stats.f.sf(misfit_variance / seed_variance, shape_dof, pure_dof))
     if p_value > POOL_ABOVE_P:
         source = f"residuals and repeated seeds pooled (lack of fit p = {p_value:.2g})"
-        return Noise(max(rss / (n - n_params), floor), n - n_params, source, seed_sd, p_value)
-    source = f"misfit of the {m} sizes, more than the seeds explain (lack of fit p = {p_value:.2g})"
-    return Noise(max(misfit_variance, floor), shape_dof, source, seed_sd, p_value)
+        return Noise(plain, n - n_params, source, plain, seed_sd, p_value)
+    source = f"misfit of the {m} settings, more than the seeds explain (lack of fit p = {p_value:.2g})"
+    return Noise(max(misfit_variance, floor), shape_dof, source, plain, seed_sd, p_value)

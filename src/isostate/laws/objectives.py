@@ -28,7 +28,12 @@ class Objective:
     log: bool
     evaluate: Callable[[Array, Array], tuple[Array, Array]]
     scale: float = 1.0  # the search works on values near 1, the report on the published definition
-    squares: bool = False  # Gauss-Newton applies
+    squares: bool = False
+    absolute: bool = False  # a log likelihood, which may pass through zero: its differences are absolute, a point
+
+    def size(self, value_B: Array, n: int) -> Array:
+        """What a descent of the value is measured by."""
+        return np.full_like(value_B, float(n)) if self.absolute else np.abs(value_B)
 
 
 def _squares(r_Bn: Array, w_Bn: Array) -> tuple[Array, Array]:
@@ -78,13 +83,20 @@ def log_likelihood(r_n: Array) -> float:
 # The integral of exp(-Huber_delta(x)): a normal core and two exponential tails.
 HUBER_NORMALISER = sqrt(2 * pi) * erf(HUBER_DELTA / sqrt(2)) + 2 * exp(-(HUBER_DELTA**2) / 2) / HUBER_DELTA
 
+LIKELIHOOD_WORDS = "free-scale likelihood of the Huber density of the log residual"
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective("huber", "sum of Huber(1e-3) of the log residual", True, huber(HUBER_DELTA), HUBER_DELTA),
         Objective("huber-mean", "mean of Huber(1e-3) of the log residual", True, huber(HUBER_DELTA), HUBER_DELTA),
         Objective("absolute", "sum of |log residual|", True, huber(ABSOLUTE_DELTA)),
-        Objective("likelihood", "free-scale likelihood of the Huber density of the log residual", True, _likelihood),
+        Objective(
+            "likelihood",
+            "free-scale likelihood of the Huber density of the log residual",
+            True,
+            _likelihood,
+            absolute=True,
+        ),
         Objective("squares-log", "sum of squares of the log residual", True, _squares, squares=True),
         Objective("squares", "sum of squares of the residual", False, _squares, squares=True),
     )

@@ -47,6 +47,8 @@ OVERTRAINING = Law(
     ),
     evaluate=evaluate_loss,
     linear=("E", "a", "b"),
+    # the multiple at which a M^eta + b M^-eta is least: compute-optimal training, at every C
+    derived={"M_best": lambda p: (p["b"] / p["a"]) ** (0.5 / p["eta"])},
     objective="squares",
 )
 

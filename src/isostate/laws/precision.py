@@ -47,4 +47,8 @@ PRECISION = Law(
     ),
     evaluate=evaluate,
     linear=("E", "A", "B"),
+    derived={
+        "a": lambda p: p["beta"] / (p["alpha"] + p["beta"]),
+        "bits_99": lambda p: p["gamma"] * np.log(100.0),  # bits at which 1 % of the parameters is lost
+    },
 )

@@ -2,7 +2,8 @@
 
 For sums of squares -2 log likelihood = n log RSS; for sums of absolute values and the summed Huber, whose delta is far
 below the residuals, 2 n log of the sum (Laplace noise of free scale); for the likelihood, twice it. The interval ends
-where that has risen by n log(1 + F(1, dof) / dof), which for squares and normal noise is the F interval.
+where that has risen by n log(1 + F(1, dof) / dof), which for squares and normal noise is the F interval; where seeds
+repeat and the law strays from them, its misfit and the settings' degrees of freedom take the place of the residuals'.
 It takes the noise as equal (or as the weights say) and independent; where it is not, the case bootstrap is wider, and
 right. Sources: Bates & Watts 1988, chapter 6; Venzon & Moolgavkar 1988.
 """
@@ -12,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import stats
 
 from isostate.laws import separable
 from isostate.laws.law import Array, Law
 from isostate.laws.minimise import minimise
+from isostate.laws.noise import Noise
 from isostate.laws.objectives import Objective
+from isostate.laws.options import POINTS
 from isostate.laws.problem import Problem
 from isostate.laws.result import Interval, ParameterProfile
 
-POINTS = 41  # values a profile is evaluated at, before its ends are interpolated
 REACH = 5.0  # asymptotic standard errors to either side
 WIDER = 1.5  # a drawn profile goes on beyond its interval
 FURTHER = np.geomspace(1.25, 16.0, 12)  # in units of that reach, where an end has not been met within it
@@ -36,16 +37,21 @@ def profiles(
     objective: Objective,
     level: float = 0.95,
     *,
-    weights: ArrayLike | None = None,
+    weights: Array | None = None,
+    noise: Noise | None = None,
     points: int = POINTS,
     threads: int = 1,
 ) -> dict[str, ParameterProfile]:
-    """The profile of every parameter about the optimum `theta_K` (search coordinates)."""
-    weight_n = np.ones_like(y_n) if weights is None else np.asarray(weights, dtype=float)
+    """The profile of every parameter about the optimum `theta_K` (search coordinates).
+
+    Without a `noise` that tells the misfit of repeated seeds apart, every point is taken as independent.
+    """
+    weight_n = np.ones_like(y_n) if weights is None else weights
     n, K = int(np.count_nonzero(weight_n)), len(theta_K)
     base = Problem(law, objective, x, y_n[None], weight_n[None])
-    lowest = float(base.gradient(theta_K[None], np.arange(1))[0][0])
-    threshold = n * float(np.log1p(stats.f.ppf(level, 1, n - K) / (n - K)))
+    lowest = float(base.value(theta_K[None], np.arange(1))[0])
+    dof, share = (n - K, 1.0) if noise is None else (noise.dof, noise.variance / noise.plain_variance)
+    threshold = n * float(np.log1p(share * stats.f.ppf(level, 1, dof) / max(n - K, 1)))
     ridge_KK = _ridge(base, theta_K, n)
     offset_P = np.linspace(-1.0, 1.0, 2 * (points // 2) + 1)
     tried = [(k, offset, theta_K + offset * ridge_KK[k]) for k in range(K) for offset in offset_P]
@@ -129,8 +135,8 @@ def _held(base: Problem, tried: list[tuple[int, float, Array]], threads: int) ->
 
 def _ridge(problem: Problem, theta_K: Array, n: int) -> Array:
     """Row k: five asymptotic standard errors of parameter k, with what the others do meanwhile along the ridge."""
-    value, _, matrix = problem.normal_equations(theta_K[None], np.arange(1))
-    covariance = np.linalg.pinv(matrix[0], rcond=1e-13, hermitian=True) * float(value[0]) / max(n - len(theta_K), 1)
+    rss, matrix_KK = problem.information(theta_K)
+    covariance = np.linalg.pinv(matrix_KK, rcond=1e-13, hermitian=True) * rss / max(n - len(theta_K), 1)
     se_K = np.sqrt(np.maximum(np.diag(covariance), 1e-24))
     reach_K = np.clip(REACH * se_K, 1e-9, 20.0)
     ridge_KK = covariance / np.maximum(se_K[:, None] ** 2, 1e-24) * reach_K[:, None]

@@ -60,6 +60,11 @@ def repetition_law(base: Mapping[str, float]) -> Law:
             Parameter("R_D", starts=(1.0, 3.0, 10.0, 30.0)),
         ),
         evaluate=evaluate,
+        derived={
+            "most_tokens": lambda p: 1.0 + p["R_D"],  # D' / U after endless epochs
+            # epochs until one more is worth half of a fresh one, exp(-R_D / R_D*) = 1/2
+            "half_value_epochs": lambda p: 1.0 + p["R_D"] * np.log(2.0),
+        },
     )
 
 

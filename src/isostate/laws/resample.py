@@ -1,27 +1,25 @@
 """Bootstraps, all resamples refitted at once. Weights and targets change, the table does not.
 
-case: runs drawn with replacement. cluster: whole clusters (all points of one training run) drawn. residual: fitted
-values plus drawn residuals, inflated by sqrt(n / dof). wild: residuals times a sign of their own (Rademacher), which
-keeps each point's own variance.
+case: runs drawn with replacement. cluster: whole clusters (all points of one training run, or all seeds of one setting)
+drawn. residual: fitted values plus drawn residuals, inflated by sqrt(n / dof), each scaled by its point's own noise
+where weights tell it. wild: residuals times a sign of their own (Rademacher), which keeps each point's own variance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from isostate.laws.law import Array, Law
 from isostate.laws.minimise import minimise
+from isostate.laws.noise import settings
 from isostate.laws.objectives import Objective
+from isostate.laws.options import Options, Scheme
 from isostate.laws.problem import Problem
-
-if TYPE_CHECKING:
-    from isostate.laws.fit import Options
-
-Scheme = Literal["case", "cluster", "residual", "wild"]
+from isostate.laws.weighting import power, residuals, standardised
 
 
 def bootstrap(
@@ -32,7 +30,7 @@ def bootstrap(
     weight_n = np.ones_like(y_n) if options.weights is None else np.asarray(options.weights, dtype=float)
     y_Bn, w_Bn = y_n[None], weight_n[None]
     if options.resampling in ("case", "cluster"):
-        w_Bn = counts(rng, len(y_n), options) * weight_n
+        w_Bn = counts(rng, x, options) * weight_n
     else:
         y_Bn = targets(rng, law, x, y_n, theta_K, objective, options)
     problem = Problem(law, objective, x, y_Bn, w_Bn)
@@ -51,11 +49,28 @@ def tail(level: float, n: int, n_params: int, scheme: Scheme) -> float:
     return float(stats.norm.cdf(-widened * stats.t.ppf(0.5 + level / 2, dof)))
 
 
-def counts(rng: np.random.Generator, n: int, options: Options) -> Array:
+def clusters_of(x: Mapping[str, Array], options: Options) -> NDArray[np.intp]:
+    """Which cluster each point is of, (n,) from 0: as given, else points with equal inputs together."""
+    if options.clusters is None:
+        return settings(x)
+    return np.asarray(np.unique(np.asarray(options.clusters), return_inverse=True)[1])
+
+
+def units(x: Mapping[str, Array], options: Options) -> int:
+    """How many independent pieces the bootstrap draws: points that count at all, or clusters of them."""
+    n = len(next(iter(x.values())))
+    kept_n = np.ones(n, bool) if options.weights is None else np.asarray(options.weights, dtype=float) > 0
+    if options.resampling == "cluster":
+        return len(np.unique(clusters_of(x, options)[kept_n]))
+    return int(kept_n.sum())
+
+
+def counts(rng: np.random.Generator, x: Mapping[str, Array], options: Options) -> Array:
     """How often each point is drawn, (bootstraps, n)."""
-    if options.resampling == "case" or options.clusters is None:
+    n = len(next(iter(x.values())))
+    if options.resampling == "case":
         return rng.multinomial(n, np.full(n, 1.0 / n), options.bootstrap).astype(float)
-    _, member_n = np.unique(np.asarray(options.clusters), return_inverse=True)
+    member_n = clusters_of(x, options)
     m = int(member_n.max()) + 1
     return rng.multinomial(m, np.full(m, 1.0 / m), options.bootstrap).astype(float)[:, member_n]
 
@@ -70,13 +85,18 @@ def targets(
     options: Options,
 ) -> Array:
     """Fitted values plus resampled residuals, in the objective's own space, (bootstraps, n)."""
-    fitted_n = law.predict_batch(law.natural(theta_K[None]), x)[0]
-    residual_n = np.log(y_n) - np.log(fitted_n) if objective.log else y_n - fitted_n
-    inflation = np.sqrt(len(y_n) / max(len(y_n) - len(law.names), 1))
+    values_K = law.natural(theta_K[None])[0]
+    fitted_n = law.predict_batch(values_K[None], x)[0]
+    residual_n = residuals(law, x, y_n, values_K, objective)
+    weight_n = np.ones_like(y_n) if options.weights is None else np.asarray(options.weights, dtype=float)
+    n = int(np.count_nonzero(weight_n))
+    inflation = np.sqrt(n / max(n - len(law.names), 1))
     if options.resampling == "wild":
         drawn_Bn = residual_n * rng.choice([-1.0, 1.0], (options.bootstrap, len(y_n)))
     else:
-        drawn_Bn = (residual_n - residual_n.mean())[rng.integers(0, len(y_n), (options.bootstrap, len(y_n)))]
+        pool = standardised(residual_n, weight_n, objective)[weight_n > 0]
+        drawn_Bn = (pool - pool.mean())[rng.integers(0, n, (options.bootstrap, len(y_n)))]
+        drawn_Bn = drawn_Bn / np.where(weight_n > 0, weight_n, np.inf) ** (1.0 / power(objective))
     drawn_Bn = drawn_Bn * inflation
     if objective.log:
         return fitted_n * np.exp(drawn_Bn)

@@ -75,6 +75,8 @@ ROUTED = Law(
         Parameter("E_m", starts=(50.0, 300.0, 1000.0)),
     ),
     evaluate=evaluate_routed,
+    # the dense size at which experts no longer help, b + c log10 N = 0
+    derived={"N_cutoff": lambda p: 10.0 ** (-p["b"] / p["c"])},
     objective="squares-log",
 )
 
@@ -94,4 +96,5 @@ FINE_GRAINED = Law(
     ),
     evaluate=evaluate_fine_grained,
     linear=("c", "g", "a", "b"),
+    derived={"N_exponent": lambda p: p["beta"] / (p["alpha"] + p["beta"])},  # of N* in C = 6 N D, at every G
 )

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isostate.laws import advise
-from isostate.laws.fit import Options, Starts, objective_named, search
 from isostate.laws.law import Array, Law
-from isostate.laws.minimise import minimise
+from isostate.laws.minimise import FINE, minimise
+from isostate.laws.options import Options, Starts, objective_named
 from isostate.laws.problem import Problem
+from isostate.laws.search import search
 
 OBJECTIVES_COMPARED = ("huber", "absolute", "squares-log", "squares")
 
@@ -31,7 +32,7 @@ def sensitivity(
     objectives: Sequence[str] = OBJECTIVES_COMPARED,
     drop: Sequence[int] = (0, 1, 5),
     starts: Sequence[Starts] = ("projected",),
-    threads: int = 2,
+    threads: int = 1,
 ) -> list[dict[str, Any]]:
     """Every combination of choices, one row each: the choices, n, objective value, parameters, what follows from them.
 
@@ -95,8 +96,8 @@ def audit(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, values: Mapping[st
     named = objective_named(objective)
     problem = Problem(law, named, inputs, y_n[None], np.ones((1, len(y_n))))
     theta = law.internal(np.array([[values[name] for name in law.names]]))
-    start, _ = problem.gradient(theta, np.arange(1))
-    reached, end = minimise(problem, theta)
+    start = problem.value(theta, np.arange(1))
+    reached, end = minimise(problem, theta, tolerance=FINE)
     value, reachable = float(start[0]) * named.scale, float(end[0]) * named.scale
     alarms = []
     if value - reachable > 1e-3 * abs(reachable):

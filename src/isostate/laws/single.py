@@ -144,7 +144,7 @@ def _core(law: Law, size_n: Array, y_n: Array, weight_n: Array, level: float) ->
     coarse = separable.profile(law, separable.log_grid([bounds], GRID), inputs, y_n, weight_n)
     best = _zoom_to_optimum(law, coarse, inputs, y_n, weight_n)
     rss = float(best.rss_G[best.best])
-    noise_model = noise.estimate(size_n, y_n, rss, len(law.parameters))
+    noise_model = noise.estimate(size_n, y_n, rss, len(law.parameters), weight_n)
     threshold = noise_model.threshold(rss, level)
     region = _zoom_to_region(law, coarse, best, threshold, inputs, y_n, weight_n)
     exponent, linear = float(best.grid_GQ[best.best, 0]), best.linear_GM[best.best]
