@@ -68,6 +68,8 @@ PLANTED = {
         {"s": -0.7, "q": 0.17, "S": 0.1, "B": 11.0, "b": -0.1, "Q": -5.7, "A": -1.6, "a": 0.12, "E": 0.42},
         product(N=np.geomspace(2e8, 6e9, 8), D=np.geomspace(2e9, 2e11, 8)),
     ),
+    # Porian et al. 2024
+    "frontier": Case({"k": 0.118926, "a": 0.496895}, {"C": np.geomspace(1e16, 2e19, 8)}),
     # Muennighoff et al. 2023
     "repetition": Case(
         {"R_N": 5.3097, "R_D": 15.3878},

@@ -4,13 +4,14 @@ import http.client
 import shutil
 import urllib.error
 
+import numpy as np
 import pytest
 
 from isostate.config import UserError
-from isostate.laws import registry
+from isostate.laws import fit_law, registry
 from isostate.laws.allocate import allocate
 from isostate.laws.registry import PUBLISHED, as_fit, fetch, published, refit
-from tests.laws.public import FOLDER, needs_tables
+from tests.laws.public import FOLDER, column, needs_tables, rows
 
 
 def cached(name, path, cache):
@@ -94,3 +95,48 @@ def test_published_values_allocate_without_intervals():
     assert 15 < best["D"].value / best["N"].value < 30
     theirs = allocate(as_fit(published("hoffmann-chinchilla")), 5.76e23).amounts
     assert theirs["D"].value / theirs["N"].value > 50
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("muennighoff", "notebook utils/parametric_fit.ipynb"),
+        ("gadre-c4", "208 JSON files"),
+        ("porian-tuned", "pickles"),
+    ],
+)
+def test_runs_that_no_single_table_holds_are_said_to_be_where_they_are(name, words, tmp_path):
+    with pytest.raises(UserError, match=words) as error:
+        fetch(published(name), tmp_path)
+    assert "at commit" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@needs_tables
+@pytest.mark.parametrize(
+    ("name", "dataset"), [("c4", "c4_original"), ("redpajama", "rpj"), ("refinedweb", "rw_original")]
+)
+def test_gadres_values_are_what_their_runs_give(name, dataset):
+    small = ("d=96_l=8_h=4", "d=512_l=8_h=4", "d=576_l=24_h=8", "d=1024_l=24_h=8")
+    table = [row for row in rows("gadre/runs.csv") if row["dataset"] == dataset]
+    runs = [row for row in table if row["model"] in small and float(row["cc_mult"]) == 1]
+    runs += [row for row in table if row["model"] == small[0] and float(row["cc_mult"]) == 16]
+    with_1b = runs + [row for row in table if row["model"] == "open_lm_1b" and float(row["cc_mult"]) == 1]
+    x = {"C": column(runs, "flops"), "M": column(runs, "tok_mult")}
+    seen = {"L": column(with_1b, "loss_c4_val")}
+    for theirs, inputs, y in (
+        (published(f"gadre-{name}"), x, column(runs, "loss_c4_val")),
+        (published(f"gadre-{name}-downstream"), seen, column(with_1b, "err_avg_subset")),
+    ):
+        ours = fit_law(theirs.law, inputs, y, objective=theirs.objective, bootstrap=0, profile_points=0, holdout=None)
+        for key, value in theirs.values.items():
+            assert ours.values[key] == pytest.approx(value, rel=4e-3), key
+
+
+def test_the_published_precision_law_halves_a_model_at_two_bits():
+    # Kumar et al. 2024, table 2: 1 - exp(-P / 2.6745)
+    theirs = published("kumar-precision")
+    x = {"N": np.full(2, 1e8), "D": np.full(2, 1e10), "P": np.array([2.6745 * np.log(2), 1e3])}
+    half, full = theirs.law.predict(theirs.values, x)
+    parameters = theirs.values["A"] * 1e8 ** -theirs.values["alpha"]
+    assert half - full == pytest.approx(parameters * (2 ** theirs.values["alpha"] - 1))

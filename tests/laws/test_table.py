@@ -130,10 +130,14 @@ def test_clusters_are_resampled_whole_and_widen_intervals_of_curves():
         for run, shift in zip(runs, 0.01 * rng.normal(size=36)[runs] + 0.0005 * rng.normal(size=180), strict=True)
     ]
     options = {"bootstrap": 200, "holdout": "none", "objective": "squares-log"}
-    plain = fit_table(from_rows(rows), LAWS["chinchilla"], X, "loss", **options)
+    plain = fit_table(from_rows(rows), LAWS["chinchilla"], X, "loss", resampling="residual", **options)
     whole = fit_table(from_rows(rows), LAWS["chinchilla"], X, "loss", clusters="run", **options)
     assert whole.interval_method.endswith("cluster")
     assert whole.params["alpha"].se > 1.5 * plain.params["alpha"].se
+    # points of equal inputs that agree better than the law fits are taken together without being told
+    untold = fit_table(from_rows(rows), LAWS["chinchilla"], X, "loss", **options)
+    assert "settings" in untold.interval_method
+    assert untold.params["alpha"].se == pytest.approx(whole.params["alpha"].se, rel=0.2)
 
 
 def test_a_hold_out_that_leaves_too_little_is_an_alarm():

@@ -27,6 +27,14 @@ MEANINGS: dict[str | tuple[str, str], str] = {
     "grows with T to this power",
     ("state-all", "state_exponent_in_context"): "the same state grows with the context T to this power",
     ("state-all", "state_exponent_in_params"): "the state whose doubling gains as much as one of N grows with N so",
+    ("state-context", "state_factor"): "and is this many elements at T = 1",
+    ("kaplan-steps", "a"): "the best N grows as C^a at one batch size, with C in proportion to N times steps",
+    "N_exponent": "the best N grows with C to this power, with C = 6 N D, at every granularity",
+    "N_cutoff": "the dense size at which experts no longer help",
+    "M_best": "the tokens a parameter of compute-optimal training, at every C",
+    "bits_99": "bits at which 99 % of the parameters still count",
+    "most_tokens": "what endless epochs are worth, in fresh tokens a unique token",
+    "half_value_epochs": "epochs after which one more is worth half of fresh tokens",
     ("critical-batch", "B_crit"): "the batch beyond which examples are wasted, E_min / S_min",
 }
 IN_WORDS = {

@@ -5,6 +5,7 @@ from isostate.laws.chinchilla import CHINCHILLA
 from isostate.laws.compare import Comparison, compare
 from isostate.laws.farseer import FARSEER
 from isostate.laws.fit import fit_law
+from isostate.laws.frontier import FRONTIER
 from isostate.laws.joint import KAPLAN_STEPS, STATE_ALL, STATE_CONTEXT, STATE_PARAMS
 from isostate.laws.kaplan import KAPLAN
 from isostate.laws.law import Law, Parameter
@@ -23,7 +24,7 @@ LAWS: dict[str, Law] = {
     for law in (
         *(STATE, PARAMS, TOKENS, COMPUTE, CONTEXT),
         *(STATE_PARAMS, STATE_CONTEXT, STATE_ALL),
-        *(CHINCHILLA, KAPLAN, KAPLAN_STEPS, FARSEER),
+        *(CHINCHILLA, KAPLAN, KAPLAN_STEPS, FARSEER, FRONTIER),
         *(REPETITION, OVERTRAINING, DOWNSTREAM),
         *(ROUTED, FINE_GRAINED, PRECISION),
         *(CRITICAL_BATCH, NOISE_SCALE, STEP_LAW_LR, STEP_LAW_BATCH),

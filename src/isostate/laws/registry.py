@@ -1,7 +1,8 @@
 """Published fits: values, intervals, objective, source, and where a public table is (address, SHA-256, licence).
 
 The tables are not shipped. `fetch` downloads one into a cache and verifies it, `refit` fits it as its authors say they
-did and sets our values beside theirs.
+did and sets our values beside theirs. Where the runs are public but not as one table that could be verified, `runs`
+says where they are.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from isostate.config import UserError, nearest
 from isostate.laws.batch import NOISE_SCALE, STEP_LAW_BATCH, STEP_LAW_LR
 from isostate.laws.chinchilla import CHINCHILLA
 from isostate.laws.fit import fit_law, objective_named
+from isostate.laws.frontier import FRONTIER
 from isostate.laws.kaplan import KAPLAN
 from isostate.laws.law import Array, Law
+from isostate.laws.overtraining import DOWNSTREAM, OVERTRAINING
+from isostate.laws.precision import PRECISION
 from isostate.laws.repetition import REPETITION
 from isostate.laws.result import Fit, Interval
 from isostate.laws.routed import FINE_GRAINED, ROUTED
@@ -53,6 +57,7 @@ class PublishedFit:
     source: str
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     table: PublicTable | None = None
+    runs: str = ""  # in words, where the runs are that no single table holds
 
 
 def _epoch_columns(table: Table) -> Columns:
@@ -102,6 +107,38 @@ def _clark(name: str, router: str, *values: float) -> PublishedFit:
     return PublishedFit(name, ROUTED, named, "squares-log", "Clark et al. 2022, table 3", table=table)
 
 
+DATABLATIONS = (
+    "transcribed in the notebook utils/parametric_fit.ipynb of github.com/huggingface/datablations at commit "
+    "13701315b163 (Apache-2.0), not in a table that could be verified; copy them into one and fit that"
+)
+OVERTRAINED = (
+    "208 JSON files in exp_data/ of github.com/mlfoundations/scaling at commit a003c4913793 (MIT), not one table that "
+    "could be verified; join them and fit the result"
+)
+ISOFLOPS = (
+    "pandas pickles in data/ of github.com/formll/resolving-scaling-law-discrepancies at commit 0dc60d91b8a5 (MIT), "
+    "which are not opened, since a pickle runs code; convert them and fit the table"
+)
+# N* = k C^a on RefinedWeb, from Kaplan's exponent to Hoffmann's: k, a, and a's 95 % interval of 1000 bootstraps.
+PORIAN = {
+    "porian-kaplan": (4.23197e-08, 0.835300, 0.8235, 0.8460),  # Kaplan's own counting, warm-up and decay
+    "porian-head": (1.27018e-05, 0.706470, 0.6915, 0.7169),  # the last layer's FLOPs counted
+    "porian-warmup": (1.43092e-03, 0.602038, 0.5914, 0.6173),  # a warm-up as long as small models need
+    "porian-decay": (4.76929e-03, 0.571495, 0.5598, 0.5885),  # the decay matched to each run
+    "porian-tuned": (0.118926, 0.496895, 0.4907, 0.5045),  # rate, batch and beta_2 tuned by size, no decay
+}
+
+
+def _porian(name: str, k: float, a: float, low: float, high: float) -> PublishedFit:
+    source = "Porian et al. 2024, figure 1 (unrounded, from their released fits)"
+    return PublishedFit(name, FRONTIER, {"k": k, "a": a}, "squares-log", source, {"a": (low, high)}, runs=ISOFLOPS)
+
+
+def _gadre(name: str, law: Law, *values: float) -> PublishedFit:
+    source = "Gadre et al. 2024, eq. 4 and 5, as their released runs give them: C4 loss, error averaged over 17 tasks"
+    return PublishedFit(name, law, dict(zip(law.names, values, strict=True)), "squares", source, runs=OVERTRAINED)
+
+
 PUBLISHED: dict[str, PublishedFit] = {
     fit.name: fit
     for fit in (
@@ -135,7 +172,26 @@ PUBLISHED: dict[str, PublishedFit] = {
             "kaplan-batch", NOISE_SCALE, {"B_star": 2.1e8, "alpha_B": 0.21}, None, "Kaplan et al. 2020, eq. 1.4"
         ),
         PublishedFit(
-            "muennighoff", REPETITION, {"R_N": 5.309743, "R_D": 15.387756}, "huber", "Muennighoff et al. 2023"
+            "muennighoff",
+            REPETITION,
+            {"R_N": 5.309743, "R_D": 15.387756},
+            "huber",
+            "Muennighoff et al. 2023, section 6 (unrounded, from the notebook)",
+            runs=DATABLATIONS,
+        ),
+        _gadre("gadre-c4", OVERTRAINING, 1.51, 141.0, 190.0, 0.121),
+        _gadre("gadre-redpajama", OVERTRAINING, 1.84, 212.0, 367.0, 0.136),
+        _gadre("gadre-refinedweb", OVERTRAINING, 1.73, 157.0, 246.0, 0.127),
+        _gadre("gadre-c4-downstream", DOWNSTREAM, 0.850, 2.08, 0.756),
+        _gadre("gadre-redpajama-downstream", DOWNSTREAM, 0.857, 2.21, 0.715),
+        _gadre("gadre-refinedweb-downstream", DOWNSTREAM, 0.865, 2.21, 0.707),
+        *(_porian(name, *values) for name, values in PORIAN.items()),
+        PublishedFit(
+            "kumar-precision",
+            PRECISION,
+            {"E": 2.7648, "A": 4299.0, "B": 18060.0, "alpha": 0.4965, "beta": 0.4965, "gamma": 2.6745},
+            None,
+            "Kumar et al. 2024, table 2 (alpha = beta tied; without their offset of the bits, n_w = .3037)",
         ),
         _clark("clark-s-base", "S-Base", -0.082, -0.108, 0.009, 1.104, 1.847, 314.5),
         _clark("clark-rl-r", "RL-R", -0.083, -0.126, 0.012, 1.111, 1.880, 470.0),
@@ -172,7 +228,8 @@ def as_fit(theirs: PublishedFit) -> Fit:
 def fetch(fit: PublishedFit, cache: Path) -> Path:
     """The fit's table in `cache`, downloaded if it is not there; its SHA-256 is verified either way."""
     if fit.table is None:
-        raise UserError(f"{fit.name}: its authors published no table; only its values are known")
+        known = f"its runs are {fit.runs}" if fit.runs else "its authors published no table; only its values are known"
+        raise UserError(f"{fit.name}: {known}")
     path = cache / f"{fit.table.sha256[:12]}-{fit.table.address.rpartition('/')[2]}"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
