@@ -1,0 +1,233 @@
+"""How long this machine takes for a model that it has never run: from measured kernels, not from measured steps.
+
+    seconds = sum over calls of  overhead + work(kind, shape)
+
+Each kind of kernel is measured at a few sizes, once with its memory in cache and once without; between sizes, seconds
+are interpolated in the logarithm of every axis. That is a roofline whose peak and bandwidth depend on the size, as they
+do: a small product reaches a tenth of the peak, a small tensor stays in cache. The overhead of a call is measured on
+models of next to no width.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import mean, median
+from typing import Literal
+
+import numpy as np
+import torch
+
+from isostate.costs.decode_kernels import decode_parts
+from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Kind, Part, cost_of
+from isostate.costs.measured_kernels import CACHED_POOL, MEASURED, MEMORY_POOL, Work, matmul_in_pool
+from isostate.costs.operators import training_parts
+from isostate.costs.training import peak_train_bytes
+from isostate.model import Decoder, ModelConfig
+
+LARGEST_FLOPS, LARGEST_ELEMENTS = 6e8, 2**24  # of a measured kernel; larger ones run at the rate of the nearest
+ROUNDS, ROUND_S = 5, 2e-3  # the median of so many, each at least so long
+POOLS = tuple(2**20 * megabytes for megabytes in (2, 8, 12, 16, 20, 24, 32, 64))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Seconds of one unit of a kind on a grid of sizes."""
+
+    kind: Kind
+    axes: tuple[tuple[int, ...], ...]
+    seconds: np.ndarray = field(repr=False)
+
+    def at(self, shape: Sequence[int]) -> float:
+        """Interpolated; beyond the grid in proportion to FLOPs or bytes, below it as the smallest."""
+        held = tuple(min(max(size, axis[0]), axis[-1]) for size, axis in zip(shape, self.axes, strict=True))
+        places: list[tuple[int, int, float]] = []
+        for size, axis in zip(held, self.axes, strict=True):
+            above = max(1, next(i for i, known in enumerate(axis) if known >= size))
+            part = math.log(size / axis[above - 1]) / math.log(axis[above] / axis[above - 1])
+            places.append((above - 1, above, part))
+        logarithm = 0.0
+        for corner in itertools.product((0, 1), repeat=len(places)):
+            weight = math.prod(part if up else 1 - part for up, (_, _, part) in zip(corner, places, strict=True))
+            if weight:
+                index = tuple(above if up else below for up, (below, above, _) in zip(corner, places, strict=True))
+                logarithm += weight * math.log(self.seconds[index])
+        beyond = tuple(max(sizes) for sizes in zip(shape, held, strict=True))
+        return math.exp(logarithm) * _work_of(self.kind, beyond) / _work_of(self.kind, held)
+
+    @property
+    def smallest(self) -> float:
+        return float(self.seconds.min())
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A machine on so many threads: curves of every kind in cache and from memory, overheads, and its cache."""
+
+    cached: dict[Kind, Curve]
+    from_memory: dict[Kind, Curve]
+    train_call_s: float
+    decode_call_s: float
+    missed: tuple[float, ...]  # share of a working set that is not in cache any more, by POOLS
+    took_s: float = 0.0
+
+    def missed_share(self, working_set: float) -> float:
+        """Of memory that is used in turn, `working_set` bytes of it."""
+        return float(np.interp(math.log(working_set), [math.log(pool) for pool in POOLS], self.missed))
+
+    def kernel_s(self, kernel: Kernel, missed: float) -> float:
+        """All its calls, without their overhead."""
+        if kernel.kind == "call":
+            return 0.0
+        near, far = self.cached[kernel.kind], self.from_memory[kernel.kind]
+        unit_s = (1 - missed) * near.at(kernel.shape) + missed * far.at(kernel.shape)
+        if kernel.units == 1:  # a call's own overhead is counted apart
+            unit_s = max(0.0, unit_s - near.smallest)
+        return kernel.times * kernel.units * unit_s
+
+    def seconds_of(self, parts: Iterable[Part], call_s: float, working_set: float) -> dict[str, float]:
+        """By part's name."""
+        missed = self.missed_share(working_set)
+        return {
+            part.name: part.n_calls * call_s
+            + part.times * sum(self.kernel_s(kernel, missed) for kernel in part.kernels)
+            for part in parts
+        }
+
+    def training_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:
+        """Seconds of one update by operator, as `train/` makes it without clipping."""
+        used = peak_train_bytes(config, batch, context)
+        return self.seconds_of(training_parts(config, batch, context), self.train_call_s, used)
+
+    def decode_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:
+        """Seconds of one token for each of `batch` sequences behind `context` tokens, by operator."""
+        state = batch * config.state_size(context).elements
+        used = FLOAT32_BYTES * (config.param_count().total + 2 * state)
+        return self.seconds_of(decode_parts(config, batch, context), self.decode_call_s, used)
+
+
+def middle_of(calibrations: Sequence[Calibration]) -> Calibration:
+    """Of several measurings of one machine the median of every number: it drifts, and does other work meanwhile."""
+
+    def curves(name: Literal["cached", "from_memory"]) -> dict[Kind, Curve]:
+        every = [getattr(one, name) for one in calibrations]
+        middle = {kind: np.median([one[kind].seconds for one in every], axis=0) for kind in every[0]}
+        return {kind: Curve(kind, every[0][kind].axes, seconds) for kind, seconds in middle.items()}
+
+    return Calibration(
+        curves("cached"),
+        curves("from_memory"),
+        median(one.train_call_s for one in calibrations),
+        median(one.decode_call_s for one in calibrations),
+        tuple(np.median([one.missed for one in calibrations], axis=0).tolist()),
+        sum(one.took_s for one in calibrations),
+    )
+
+
+def calibrate() -> Calibration:
+    """Measures this machine on torch's threads, in half a minute."""
+    began = time.perf_counter()
+    cached = {kind: _curve(kind, CACHED_POOL) for kind in MEASURED}
+    from_memory = {kind: _curve(kind, MEMORY_POOL) if MEASURED[kind].pooled else cached[kind] for kind in MEASURED}
+    return Calibration(cached, from_memory, *_overheads(), _missed_shares(), took_s=time.perf_counter() - began)
+
+
+def seconds_of(work: Work) -> float:
+    """One run: the median of a few rounds of as many runs as a round is long."""
+    work()
+    began = own_clock()
+    work()
+    runs = max(1, int(ROUND_S / max(own_clock() - began, 1e-7)))
+    rounds = []
+    for _ in range(ROUNDS):
+        began = own_clock()
+        for _ in range(runs):
+            work()
+        rounds.append((own_clock() - began) / runs)
+    return median(rounds)
+
+
+def own_clock() -> float:
+    """Seconds; on one thread those that it ran, so that other processes' are not counted as this machine's."""
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def _curve(kind: Kind, pool: int) -> Curve:
+    axes, prepare, pooled = MEASURED[kind]
+    seconds = np.full([len(axis) for axis in axes], np.nan)
+    for index in np.ndindex(*seconds.shape):  # smaller ones come first
+        shape = tuple(axis[i] for i, axis in zip(index, axes, strict=True))
+        cost = cost_of(kind, shape)
+        if cost.matmul_flops > LARGEST_FLOPS or (not cost.matmul_flops and math.prod(shape) > LARGEST_ELEMENTS):
+            along = int(np.argmax([axis[i] / axis[0] for i, axis in zip(index, axes, strict=True)]))
+            back = tuple(i - (place == along) for place, i in enumerate(index))
+            nearest = tuple(axis[i] for i, axis in zip(back, axes, strict=True))
+            seconds[index] = seconds[back] * _work_of(kind, shape) / _work_of(kind, nearest)
+        else:
+            work, units = prepare(pool, *shape) if pooled else prepare(*shape)
+            seconds[index] = seconds_of(work) / units
+    return Curve(kind, axes, seconds)
+
+
+def _work_of(kind: Kind, shape: tuple[int, ...]) -> float:
+    cost = cost_of(kind, shape)
+    return cost.matmul_flops or cost.moved_bytes
+
+
+def _missed_shares() -> tuple[float, ...]:
+    """How slow a product with one row is whose weights fill a pool, between the smallest pool and the largest."""
+    seconds = [seconds_of(matmul_in_pool(pool)) for pool in POOLS]
+    near, far = min(seconds), max(seconds)
+    return tuple((taken - near) / (far - near) for taken in seconds)
+
+
+# Models of next to no width, whose steps are overhead: seconds a call, from what four more layers take.
+TINY = {"vocab_size": 16, "d_model": 8, "d_ff": 8}
+TINY_MIXERS = (
+    {"kind": "softmax", "n_heads": 1},
+    {"kind": "window", "n_heads": 1, "window": 2},
+    {"kind": "linear", "n_heads": 1},
+)
+TINY_LAYERS, TINY_CONTEXT, TINY_STEPS = (1, 5), 8, 30
+
+
+def _overheads() -> tuple[float, float]:
+    """Seconds a call in training and in generation."""
+    train, decode = [], []
+    for mixer in TINY_MIXERS:
+        few, many = (ModelConfig.parse({**TINY, "n_layers": n, "mixer": mixer}, "calibration") for n in TINY_LAYERS)
+        n_calls = [sum(part.n_calls for part in training_parts(c, 1, TINY_CONTEXT)) for c in (few, many)]
+        train.append((_tiny_update_s(many) - _tiny_update_s(few)) / (n_calls[1] - n_calls[0]))
+        n_calls = [sum(part.n_calls for part in decode_parts(c, 1, TINY_CONTEXT)) for c in (few, many)]
+        decode.append((_tiny_decode_s(many) - _tiny_decode_s(few)) / (n_calls[1] - n_calls[0]))
+    return mean(train), mean(decode)
+
+
+def _tiny_update_s(config: ModelConfig) -> float:
+    model = Decoder(config)
+    tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    return median(_timed(lambda: model.loss(tokens_BT, tokens_BT)[0].backward()))
+
+
+def _tiny_decode_s(config: ModelConfig) -> float:
+    model = Decoder(config)
+    tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
+    with torch.inference_mode():
+        _, state = model(tokens_BT)
+        return median(_timed(lambda: model(tokens_BT[:, :1], state, "recurrent")))
+
+
+def _timed(work: Work) -> list[float]:
+    for _ in range(3):
+        work()
+    seconds = []
+    for _ in range(TINY_STEPS):
+        began = own_clock()
+        work()
+        seconds.append(own_clock() - began)
+    return seconds

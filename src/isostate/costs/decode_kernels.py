@@ -1,0 +1,141 @@
+"""The kernels of one step of generation: one token a sequence, in the recurrent form, without gradients."""
+
+from __future__ import annotations
+
+import math
+
+from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
+from isostate.costs.mixer_kernels import kv_heads, projected_width, rms_norm
+from isostate.mixers import MixerConfig
+from isostate.mixers.feature_maps import PolynomialMap
+from isostate.mixers.linear import LinearConfig
+from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.softmax import AttentionConfig
+from isostate.mixers.window import WindowConfig
+from isostate.model import ModelConfig
+
+
+def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, ...]:
+    """Logits of the token behind `context` tokens, for each of `batch` sequences."""
+    mixer, width, taps = config.mixer, config.d_model, config.conv_taps
+    norm = _norm(config, batch)
+    layer = [
+        Part("norms", norm, 2),
+        Part("projection in", _linear(batch, width, projected_width(mixer))),
+        Part("heads", _heads(mixer, batch)),
+        Part("mixing", _mixing(mixer, batch, context), state_bytes=_state_bytes(mixer, batch, context)),
+        Part("projection out", _linear(batch, mixer.n_heads * mixer.head_dim, width)),
+        Part("feed-forward", _mlp(config, batch)),
+        Part("residual", (Kernel("map", (batch * width,), 2),)),
+    ]
+    if taps:
+        kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
+        layer.append(Part("convolution", (*kernels, *calls(2 * taps + 1))))
+    rotation = (Part("positions", calls(13)),) if mixer.positions == "rotary" else ()  # the new position's angles
+    return (
+        Part("embedding", (Kernel("gather", (batch, width)),)),
+        *rotation,
+        *repeated(layer, config.n_layers),
+        Part("last norm", norm),
+        Part("head", (*_linear(batch, width, config.vocab_size), *calls(1))),
+    )
+
+
+def _norm(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
+    rms = config.norm == "rms"
+    return rms_norm(batch, config.d_model).forward if rms else (Kernel("layer norm", (batch, config.d_model)),)
+
+
+def _linear(batch: int, width_in: int, width_out: int) -> tuple[Kernel, ...]:
+    return (Kernel("matmul", (batch, width_in, width_out), weights=True), *calls(3))
+
+
+def _mlp(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
+    n_elements = batch * config.d_ff
+    wide = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff
+    gated = (Kernel("silu", (n_elements,)), Kernel("map", (n_elements,)), *calls(1))
+    acting = gated if config.mlp == "swiglu" else (Kernel("gelu", (n_elements,)),)
+    return (*_linear(batch, config.d_model, wide), *acting, *_linear(batch, config.d_ff, config.d_model))
+
+
+def _heads(mixer: MixerConfig, batch: int) -> tuple[Kernel, ...]:
+    kernels = [*calls(9)]
+    for n_heads in (mixer.n_heads, kv_heads(mixer)):
+        rows = (batch * n_heads, mixer.head_dim)
+        if mixer.qk_norm == "rms":
+            kernels += [Kernel("strided", rows), *rms_norm(*rows).forward]
+        if mixer.positions == "rotary":
+            kernels += [Kernel("strided", rows, 3), Kernel("map", (math.prod(rows),), 2), *calls(1)]
+    return tuple(kernels)
+
+
+def _mixing(mixer: MixerConfig, batch: int, context: int) -> tuple[Kernel, ...]:
+    if isinstance(mixer, LinearFamilyConfig):
+        return _recurrence(mixer, batch)
+    assert isinstance(mixer, AttentionConfig), f"{mixer.kind}: no kernels"
+    n_heads, size = batch * mixer.n_heads, mixer.head_dim
+    joined = (
+        batch * mixer.n_kv_heads * (min(context, mixer.window) if isinstance(mixer, WindowConfig) else context) * size
+    )
+    keys = min(context + 1, mixer.window) if isinstance(mixer, WindowConfig) else context + 1
+    kernels = [Kernel("copy", (joined,), 2), Kernel("copy", (n_heads * size,))]
+    if mixer.n_kv_heads < mixer.n_heads:
+        kernels += [Kernel("copy", (n_heads * keys * size,), 2), *calls(6)]
+    elif isinstance(mixer, WindowConfig) and keys <= context:  # a view without the oldest, which a product copies
+        kernels += [Kernel("copy", (n_heads * keys * size,), 2)]
+    bias = mixer.n_heads * keys if mixer.positions == "alibi" else keys
+    return (
+        *kernels,
+        Kernel("map", (bias,), 6 if mixer.positions == "alibi" else 4),
+        Kernel("map", (n_heads * size,)),
+        Kernel("batched matmul", (1, size, keys), units=n_heads),
+        Kernel("map", (n_heads * keys,)),
+        Kernel("softmax", (n_heads, keys)),
+        Kernel("batched matmul", (1, keys, size), units=n_heads),
+        *calls(21 if mixer.positions == "alibi" else 19),
+    )
+
+
+def _state_bytes(mixer: MixerConfig, batch: int, context: int) -> int:
+    """A matrix state is read and written; a cache is read, and the new key and value written."""
+    elements = mixer.state_size(context + 1).elements
+    written = elements if isinstance(mixer, LinearFamilyConfig) else 2 * kv_heads(mixer) * mixer.head_dim
+    return FLOAT32_BYTES * batch * (elements + written)
+
+
+def _recurrence(mixer: LinearFamilyConfig, batch: int) -> tuple[Kernel, ...]:
+    feature_map, rows = mixer.feature_map, batch * mixer.n_heads
+    normalised, decayed = mixer.normaliser == "sum", mixer.gate == "head" or mixer.positions == "alibi"
+    P, K, V = feature_map.expanded_size, mixer.head_dim, mixer.head_dim + normalised
+    kernels = [
+        *_expanded(feature_map, rows),
+        *_expanded(feature_map, rows),
+        Kernel("strided", (rows * P, V), 2),  # read by the query; what the key writes
+        Kernel("map", (rows * P * V,)),  # added
+        Kernel("sum columns", (rows * P, V)),
+        Kernel("map", (rows * P,), 2),
+        Kernel("map", (rows * V,), 4),
+        *calls(18),
+    ]
+    if normalised:
+        kernels += [Kernel("strided", (rows * P, V)), Kernel("map", (rows * V,), 3), *calls(6)]
+    if decayed:
+        kernels += [Kernel("map", (rows * P * V,)), *calls(8)]
+    if isinstance(mixer, LinearConfig) and mixer.phi != "identity":
+        kernels += [Kernel("gelu", (rows * K,), 2)]
+    if len(feature_map.used_degrees) > 1:
+        kernels += [*calls(1 + 2 * feature_map.degree)]
+    elif feature_map.degree > 1:
+        kernels += [*calls(2 + feature_map.degree // 4)]
+    return tuple(kernels)
+
+
+def _expanded(feature_map: PolynomialMap, rows: int) -> list[Kernel]:
+    """phi of one position: rows of one element."""
+    kernels: list[Kernel] = []
+    for degree in range(2, feature_map.degree + 1):
+        n_rows = rows * math.comb(feature_map.head_dim + degree - 1, degree)
+        kernels += [Kernel("gather", (n_rows, 1), 2), Kernel("map", (n_rows,))]
+    if len(feature_map.used_degrees) > 1:
+        kernels.append(Kernel("copy", (rows * feature_map.expanded_size,)))
+    return kernels

@@ -1,0 +1,216 @@
+"""The kernels of the linear family's chunked form, forward and backward: `mixers/recurrence.py`, line by line.
+
+Letters as there: P expanded keys, V values (with the normaliser's column), C positions in a chunk.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from isostate.costs.kernels import Kernel, calls
+from isostate.mixers.chunks import GROUP_ELEMENTS
+from isostate.mixers.feature_maps import PolynomialMap
+from isostate.mixers.linear import LinearConfig
+from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.recurrence import best_chunk
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """One call: what decides its kernels."""
+
+    mixer: LinearFamilyConfig
+    batch: int
+    context: int
+
+    @property
+    def rows(self) -> int:
+        return self.batch * self.mixer.n_heads
+
+    @property
+    def feature_map(self) -> PolynomialMap:
+        return self.mixer.feature_map
+
+    @property
+    def normalised(self) -> bool:
+        return self.mixer.normaliser == "sum"
+
+    @property
+    def decayed(self) -> bool:
+        return self.mixer.gate == "head" or self.mixer.positions == "alibi"
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """P, K, V, C."""
+        V = self.mixer.head_dim + self.normalised
+        C = self.mixer.chunk or best_chunk(self.feature_map, V, self.context)
+        return self.feature_map.expanded_size, self.mixer.head_dim, V, C
+
+    @property
+    def n_chunks(self) -> int:
+        return -(-self.context // self.sizes[3])
+
+    @property
+    def padding(self) -> bool:
+        return self.context % self.sizes[3] > 0
+
+    def groups(self) -> list[tuple[int, int]]:
+        """Chunks whose phi are held at once, as in `mixers/chunks.py`."""
+        P, _, _, C = self.sizes
+        size = max(1, GROUP_ELEMENTS // (self.rows * C * max(P, C)))
+        return [(n, min(n + size, self.n_chunks)) for n in range(0, self.n_chunks, size)]
+
+
+def engine_kernels(
+    mixer: LinearFamilyConfig, batch: int, context: int
+) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
+    """Forward and backward from an empty state, the last state not asked for."""
+    engine = _Engine(mixer, batch, context)
+    forward, backward = _around(engine)
+    forward += [*_into_chunks(engine), *_decays(engine), *calls(27)]
+    backward += [*_into_chunks(engine), *_decays(engine), *calls(24)]
+    for first, last in engine.groups():
+        forward += _forward_group(engine, first, last)
+        backward += _backward_group(engine, first, last)
+    return tuple(forward), tuple(backward)
+
+
+def _into_chunks(engine: _Engine) -> list[Kernel]:
+    """Queries and keys with positions last; the last chunk filled up."""
+    _, K, V, C = engine.sizes
+    padded = engine.rows * engine.n_chunks * C
+    kernels = [Kernel("transpose", (engine.rows * engine.context, K), 2)]
+    return kernels + ([Kernel("copy", (padded * K,), 2), Kernel("copy", (padded * V,))] if engine.padding else [])
+
+
+def _around(engine: _Engine) -> tuple[list[Kernel], list[Kernel]]:
+    """The elementwise map before the engine, the ones beside the values, the division after it, the gates."""
+    _, K, V, _ = engine.sizes
+    n_positions = engine.rows * engine.context
+    rows, n_keys = (n_positions, K), n_positions * K
+    forward, backward = [], [Kernel("strided", rows, 2)]
+    if isinstance(engine.mixer, LinearConfig) and engine.mixer.phi != "identity":
+        forward.append(Kernel("gelu", (n_keys,), 2))
+        backward.append(Kernel("gelu backward", (n_keys,), 2))
+    if engine.normalised:
+        forward += [Kernel("strided", rows, 2), Kernel("map", (n_keys,)), *calls(6)]
+        backward += [Kernel("map of saved", (n_keys,), 2), Kernel("sum rows", (n_keys,))]
+        backward += [Kernel("copy", (n_positions * V,)), Kernel("strided", rows), *calls(5)]
+    if engine.padding or engine.normalised:  # the readings are no longer the tensor that leaves
+        forward.append(Kernel("strided", rows))
+    if engine.mixer.gate == "head":
+        forward += [Kernel("map", (n_positions,), 2), *calls(2)]
+        backward += [Kernel("map of saved", (n_positions * V,), 2), Kernel("sum rows", (n_positions * V,), 2)]
+        backward += [Kernel("map", (n_positions,), 4), *calls(10)]
+    return forward, backward
+
+
+def _decays(engine: _Engine) -> list[Kernel]:
+    """Between the positions of every chunk, in float64 first; ALiBi's without a gate are one chunk's for all."""
+    C = engine.sizes[3]
+    if not engine.decayed:
+        return [Kernel("map", (C * C,)), *calls(1)]
+    shared = engine.mixer.gate == "none"
+    n_chunks = 1 if shared and not engine.padding else engine.n_chunks
+    between = (engine.mixer.n_heads if shared else engine.rows) * n_chunks * C * C
+    doubles = Kernel("map", (2 * between,), 2)  # a float64 moves as much as two float32
+    return [doubles, Kernel("update", (2 * between,)), Kernel("exp", (between,)), *calls(23)]
+
+
+def _monomials(feature_map: PolynomialMap, n_matrices: int, C: int) -> list[Kernel]:
+    """Degree by degree: two gathers of rows of C positions, and their product."""
+    kernels: list[Kernel] = []
+    for degree in range(2, feature_map.degree + 1):
+        n_rows = n_matrices * math.comb(feature_map.head_dim + degree - 1, degree)
+        kernels += [Kernel("gather", (n_rows, C), 2), Kernel("map", (n_rows * C,))]
+    if len(feature_map.used_degrees) > 1:
+        kernels.append(Kernel("copy", (n_matrices * feature_map.expanded_size * C,)))
+    return kernels
+
+
+def _monomials_backward(feature_map: PolynomialMap, n_matrices: int, C: int) -> list[Kernel]:
+    """The levels again, then from the highest degree down: two gathers, two products, two scatters."""
+    kernels: list[Kernel] = [Kernel("update", (n_matrices * feature_map.head_dim * C,))]
+    for degree in range(2, feature_map.degree + 1):
+        n_rows = n_matrices * math.comb(feature_map.head_dim + degree - 1, degree)
+        below = n_matrices * math.comb(feature_map.head_dim + degree - 2, degree - 1)
+        kernels += [Kernel("gather", (n_rows, C), 2), Kernel("update", (n_rows * C,), 2)]
+        kernels += [Kernel("scatter", (n_rows, C), 2), Kernel("update", (below * C,))]
+        if degree < feature_map.degree:
+            kernels += [Kernel("gather", (n_rows, C), 2), Kernel("map", (n_rows * C,))]
+    return kernels
+
+
+def _similarity(feature_map: PolynomialMap, n_scores: int, with_slope: bool) -> list[Kernel]:
+    """f of the scores, and f': powers by squaring, or Horner's rule."""
+    degree = feature_map.degree
+    if len(feature_map.used_degrees) > 1:
+        return [
+            Kernel("update", (n_scores,), 2 + 4 * degree) if with_slope else Kernel("map", (n_scores,), 1 + 2 * degree)
+        ]
+    if degree == 1:
+        return [Kernel("map", (n_scores,))] if with_slope else []
+    n_products = math.ceil(math.log2(degree)) + degree % 2
+    return [Kernel("map", (n_scores,), n_products + 1 + 2 * with_slope)]
+
+
+def _forward_group(engine: _Engine, first: int, last: int) -> list[Kernel]:
+    P, K, V, C = engine.sizes
+    n_matrices, reading = engine.rows * (last - first), engine.rows * (last - max(first, 1))
+    kernels = [
+        *_monomials(engine.feature_map, n_matrices, C),
+        Kernel("batched matmul", (P, C, V), units=n_matrices),
+        Kernel("map", (engine.rows * P * V,), last - first),  # the scan
+        Kernel("batched matmul", (C, K, C), units=n_matrices),
+        *_similarity(engine.feature_map, n_matrices * C * C, with_slope=False),
+        Kernel("update", (n_matrices * C * C,)),  # the mask or the decays
+        Kernel("batched matmul", (C, C, V), units=n_matrices),
+        Kernel("copy", (n_matrices * C * V,)),
+        *calls(23 + 3 * (last - first)),
+    ]
+    kernels += [Kernel("map", (n_matrices * C * V,)), *calls(3 + last - first)] if engine.decayed else []
+    if reading:
+        kernels += [
+            *_monomials(engine.feature_map, reading, C),
+            Kernel("map of saved", (reading * P * V,)),
+            Kernel("batched matmul", (C, P, V), units=reading),
+            Kernel("update", (reading * C * V,), 1 + engine.decayed),
+            *calls(18),
+        ]
+    return kernels
+
+
+def _backward_group(engine: _Engine, first: int, last: int) -> list[Kernel]:
+    P, K, V, C = engine.sizes
+    n_matrices, reading = engine.rows * (last - first), engine.rows * (last - max(first, 1))
+    writing = engine.rows * (min(last, engine.n_chunks - 1) - first)
+    kernels = [
+        Kernel("batched matmul", (C, K, C), units=n_matrices),
+        *_similarity(engine.feature_map, n_matrices * C * C, with_slope=True),
+        Kernel("batched matmul", (C, V, C), units=n_matrices),
+        Kernel("update", (n_matrices * C * C,), 3),
+        Kernel("batched matmul", (K, C, C), 2, n_matrices),
+        Kernel("batched matmul", (C, C, V), units=n_matrices),
+        Kernel("copy", (n_matrices * C * K,), 2),
+        Kernel("copy", (n_matrices * C * V,)),
+        Kernel("update", (n_matrices * P * V,)),
+        Kernel("copy", (n_matrices * P * V,)),
+        Kernel("map", (engine.rows * P * V,), last - first),  # the scan
+        *calls(32 + (3 + engine.decayed) * (last - first)),
+    ]
+    for n_used, products in ((reading, ((P, C, V), (P, V, C))), (writing, ((P, V, C), (C, P, V)))):
+        if n_used > 0:
+            kernels += [
+                *_monomials(engine.feature_map, n_used, C),
+                *_monomials_backward(engine.feature_map, n_used, C),
+                *(Kernel("batched matmul", product, units=n_used) for product in products),
+                Kernel("update", (n_used * C * (K + V),)),
+                *calls(34 + 3 * engine.decayed),
+            ]
+            kernels += [Kernel("map", (n_used * C * V,))] if engine.decayed else []
+    if reading > 0:
+        kernels += [Kernel("map of saved", (reading * P * V,)), Kernel("update", (reading * P * V,))]
+    if engine.mixer.gate == "head":
+        kernels += [Kernel("map of saved", (n_matrices * P * V,)), Kernel("sum rows", (n_matrices * P * V,)), *calls(3)]
+    return kernels

@@ -1,0 +1,134 @@
+"""Kernels: what a processor runs one after another to train and to generate, each of a kind and a size.
+
+An operator of a model (its norm, its projection) is a few kernels. A kernel's cost follows from its kind and shape; how
+long it takes is measured (`calibrate.py`). Elements are float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from isostate.quantities import Cost, Operator
+
+FLOAT32_BYTES = 4
+
+# What the shape of each kind is, and what is counted for it, in `cost_of` below.
+Kind = Literal[
+    "matmul",  # rows, inner, columns
+    "batched matmul",  # the same, many small ones in a call; units: matrices
+    "attention",  # positions, head size; torch's fused kernel, causal; units: heads
+    "attention backward",
+    "masked attention",  # queries, keys, head size; the fused kernel with a bias; units: heads
+    "masked attention backward",
+    "map",  # elements; a new tensor from one or two that were just written
+    "map of saved",  # elements; a new tensor from one just written and one written long ago
+    "update",  # elements; in place, just written
+    "copy",  # elements; into a new tensor
+    "strided",  # rows, row length; a new tensor from rows that do not follow each other
+    "transpose",  # rows, row length; a copy whose rows were columns
+    "sum rows",  # elements; over the last axis
+    "sum columns",  # rows, row length; over the first axes
+    "gather",  # rows, row length; index_select, embedding
+    "scatter",  # rows, row length; index_add, embedding's backward
+    "silu",  # elements
+    "silu backward",
+    "gelu",
+    "gelu backward",
+    "exp",  # elements, in place
+    "layer norm",  # rows, row length
+    "layer norm backward",
+    "softmax",  # rows, row length
+    "softmax backward",
+    "log softmax",  # rows, row length
+    "adamw",  # elements
+    "call",  # no shape: an operation on next to nothing, or a view
+]
+
+# FLOPs, elements read and elements written, an element of the shape's product.
+STREAMS: dict[str, tuple[float, float, float]] = {
+    "map": (1, 2, 1),
+    "map of saved": (1, 2, 1),
+    "update": (1, 2, 1),
+    "copy": (0, 1, 1),
+    "strided": (0, 1, 1),
+    "transpose": (0, 1, 1),
+    "sum rows": (1, 1, 0),
+    "sum columns": (1, 1, 0),
+    "gather": (0, 1, 1),
+    "scatter": (1, 2, 1),
+    "silu": (5, 1, 1),
+    "silu backward": (7, 2, 1),
+    "gelu": (8, 1, 1),
+    "gelu backward": (12, 2, 1),
+    "exp": (4, 1, 1),
+    "layer norm": (7, 1, 1),
+    "layer norm backward": (12, 2, 1),
+    "softmax": (5, 1, 1),
+    "softmax backward": (4, 2, 1),
+    "log softmax": (5, 1, 1),
+    "adamw": (12, 4, 3),
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kind and shape, called `times` over, on `units` at once. `weights`: the second factor holds parameters."""
+
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    times: int = 1
+    units: int = 1
+    weights: bool = False
+
+    def cost(self) -> Cost:
+        """All its calls."""
+        return self.times * self.units * cost_of(self.kind, self.shape)
+
+
+def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
+    """FLOPs and bytes of one. Fused attention counts every query and key: causal halving is off."""
+    if kind in ("matmul", "batched matmul"):
+        rows, inner, columns = shape
+        moved = rows * inner + inner * columns + rows * columns
+        return Cost(2 * rows * inner * columns, 0, FLOAT32_BYTES * moved)
+    if "attention" in kind:
+        queries, keys, size = (shape[0], *shape) if len(shape) == 2 else shape
+        backward = kind.endswith("backward")
+        matmul, tensors = (10, 8) if backward else (4, 4)  # the backward makes the scores again
+        return Cost(matmul * queries * keys * size, 5 * queries * keys, FLOAT32_BYTES * tensors * keys * size)
+    if kind == "call":
+        return Cost()
+    n_flops, reads, writes = STREAMS[kind]
+    elements = math.prod(shape)
+    return Cost(0, int(n_flops * elements), int(FLOAT32_BYTES * (reads + writes) * elements))
+
+
+@dataclass(frozen=True)
+class Part:
+    """An operator of a model as the kernels that it runs, `times` over."""
+
+    name: str
+    kernels: tuple[Kernel, ...]
+    times: int = 1
+    state_bytes: int = 0  # of the bytes moved, those of the state that the sequences carry
+
+    @property
+    def n_calls(self) -> int:
+        return self.times * sum(kernel.times for kernel in self.kernels)
+
+    def operator(self) -> Operator:
+        cost = sum((kernel.cost() for kernel in self.kernels), Cost())
+        weights = sum(k.shape[1] * k.shape[2] * k.times for k in self.kernels if k.weights)
+        return Operator(self.name, cost, self.times, FLOAT32_BYTES * weights, self.state_bytes)
+
+
+def repeated(parts: Sequence[Part], times: int) -> tuple[Part, ...]:
+    return tuple(replace(part, times=times * part.times) for part in parts)
+
+
+def calls(number: int) -> tuple[Kernel, ...]:
+    """So many operations on next to nothing: what the others leave of the operations that torch dispatches."""
+    return (Kernel("call", (), number),) if number > 0 else ()

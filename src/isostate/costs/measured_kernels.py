@@ -1,0 +1,257 @@
+"""The kernels that a calibration measures: for every kind a few sizes, and how to run one as a model does.
+
+A model's new tensors lie in memory that was used some time ago, and so do its weights when it generates: results are
+kept, and weights taken in turn, until they fill a pool of some bytes. A small pool stays in cache, a large one cannot.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.adamw import adamw
+
+from isostate.costs.kernels import FLOAT32_BYTES, Kind
+
+CACHED_POOL, MEMORY_POOL = 2**21, 2**26  # bytes: within the caches of today, and beyond them
+MOST_TENSORS = 256  # in a pool: small ones need no more to leave the innermost cache
+
+Work = Callable[[], object]
+
+
+class Measured(NamedTuple):
+    """Sizes of each axis, and what runs one size: the work, and how many units (matrices, heads) a run has.
+
+    `pooled`: `prepare` takes a pool's bytes first, since the time depends on how long ago its memory was used.
+    """
+
+    axes: tuple[tuple[int, ...], ...]
+    prepare: Callable[..., tuple[Work, int]]
+    pooled: bool = True
+
+
+def _places(pool: int, elements: int) -> int:
+    return max(2, min(MOST_TENSORS, pool // (FLOAT32_BYTES * elements)))
+
+
+def _chain(make: Callable[[Tensor], Tensor], pool: int, first: Tensor) -> Work:
+    """Runs `make` on its own newest result."""
+    ring = [first] * _places(pool, first.numel())
+    turns = itertools.count()
+
+    def work() -> None:
+        turn = next(turns)
+        ring[(turn + 1) % len(ring)] = make(ring[turn % len(ring)])
+
+    return work
+
+
+def _fresh(make: Callable[[], Tensor], pool: int, elements: int) -> Work:
+    ring: list[Tensor | None] = [None] * _places(pool, elements)
+    turns = itertools.count()
+
+    def work() -> None:
+        ring[next(turns) % len(ring)] = make()
+
+    return work
+
+
+def _others(pool: int, *shape: int) -> Iterator[Tensor]:
+    """Tensors in turn: of a large pool, none was touched lately."""
+    first = torch.ones(shape)
+    return itertools.cycle([torch.ones(shape) for _ in range(_places(pool, first.numel()))])
+
+
+def _matmul(pool: int, rows: int, inner: int, columns: int) -> tuple[Work, int]:
+    x, weights = torch.ones(rows, inner), _others(pool, columns, inner)
+    return _fresh(lambda: torch.mm(x, next(weights).t()), pool, rows * columns), 1
+
+
+def _batched_matmul(pool: int, rows: int, inner: int, columns: int) -> tuple[Work, int]:
+    n_matrices = max(8, min(256, 2**22 // (rows * inner * columns)))
+    a, b = torch.ones(n_matrices, rows, inner), torch.ones(n_matrices, inner, columns)
+    return _fresh(lambda: torch.bmm(a, b), pool, n_matrices * rows * columns), n_matrices
+
+
+def _n_heads(queries: int, keys: int, size: int) -> int:
+    return 4 * max(1, min(8, 2**22 // (queries * keys * size)))
+
+
+def _heads(n_heads: int, positions: int, size: int) -> Tensor:
+    """As they leave a projection: (batch, 4, positions, size), a row of heads after another in memory."""
+    return torch.linspace(-1, 1, n_heads * positions * size).view(n_heads // 4, positions, 4, size).transpose(1, 2)
+
+
+def _attention(pool: int, positions: int, size: int) -> tuple[Work, int]:
+    n_heads = _n_heads(positions, positions, size)
+    q = k = v = _heads(n_heads, positions, size)
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return _fresh(lambda: attend(q, k, v, 0.0, True)[0], pool, q.numel()), n_heads
+
+
+def _attention_backward(pool: int, positions: int, size: int) -> tuple[Work, int]:
+    n_heads = _n_heads(positions, positions, size)
+    q = k = v = _heads(n_heads, positions, size)
+    y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True)
+    back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    return _fresh(lambda: back(y, q, k, v, y, lse, 0.0, True)[0], pool, q.numel()), n_heads
+
+
+def _masked(queries: int, keys: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys that serve as values too, and a bias that hides the future."""
+    n_heads = _n_heads(queries, keys, size)
+    hidden = torch.ones(1, 4, queries, keys).triu(keys - queries + 1)
+    return _heads(n_heads, queries, size), _heads(n_heads, keys, size), -1e9 * hidden
+
+
+def _masked_attention(pool: int, queries: int, keys: int, size: int) -> tuple[Work, int]:
+    q, k, bias = _masked(queries, keys, size)
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return _fresh(lambda: attend(q, k, k, 0.0, False, attn_mask=bias)[0], pool, q.numel()), 4 * len(q)
+
+
+def _masked_attention_backward(pool: int, queries: int, keys: int, size: int) -> tuple[Work, int]:
+    q, k, bias = _masked(queries, keys, size)
+    y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, k, 0.0, False, attn_mask=bias)
+    back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    return _fresh(lambda: back(y, q, k, k, y, lse, 0.0, False, attn_mask=bias)[0], pool, q.numel()), 4 * len(q)
+
+
+def _map(pool: int, n: int) -> tuple[Work, int]:
+    factor = torch.ones(())
+    return _chain(lambda x: x * factor, pool, torch.ones(n)), 1
+
+
+def _copy(pool: int, n: int) -> tuple[Work, int]:
+    return _chain(lambda x: torch.cat([x]), pool, torch.ones(n)), 1
+
+
+def _map_of_saved(pool: int, n: int) -> tuple[Work, int]:
+    others = _others(pool, n)
+    return _chain(lambda x: x * next(others), pool, torch.ones(n)), 1
+
+
+def _update(n: int) -> tuple[Work, int]:
+    x, y = torch.ones(n), torch.ones(n)
+    return lambda: x.mul_(y), 1
+
+
+def _strided(pool: int, rows: int, length: int) -> tuple[Work, int]:
+    """Heads of a projection times a table by position, as rotary's."""
+    positions = max(1, rows // 4)
+    x, table = torch.ones(1, positions, 4, length).transpose(1, 2), torch.ones(positions, length)
+    return _fresh(lambda: x * table, pool, x.numel()), 1
+
+
+def _transpose(pool: int, rows: int, length: int) -> tuple[Work, int]:
+    x = torch.ones(max(1, rows // 64), min(rows, 64), length)
+    return _fresh(lambda: x.mT.contiguous(), pool, x.numel()), 1
+
+
+def _sum_columns(rows: int, length: int) -> tuple[Work, int]:
+    x = torch.ones(rows, length)
+    return lambda: x.sum(0), 1
+
+
+KEYS, MONOMIALS = 8, 36  # of degree 2
+
+
+def _gather(pool: int, rows: int, length: int) -> tuple[Work, int]:
+    n_matrices = max(1, rows // MONOMIALS)
+    x, index = torch.ones(n_matrices, KEYS, length), torch.arange(min(rows, MONOMIALS)) % KEYS
+    return _fresh(lambda: x.index_select(-2, index), pool, rows * length), 1
+
+
+def _scatter(rows: int, length: int) -> tuple[Work, int]:
+    n_matrices = max(1, rows // MONOMIALS)
+    index = torch.arange(min(rows, MONOMIALS)) % KEYS
+    x, added = torch.ones(n_matrices, KEYS, length), torch.ones(n_matrices, len(index), length)
+    return lambda: x.index_add_(-2, index, added), 1
+
+
+def _from_one(pool: int, n: int, make: Callable[[Tensor], Tensor]) -> tuple[Work, int]:
+    """A new tensor from one that was just written, by a function with an exponential."""
+    x = torch.linspace(-2, 2, n)
+    return _fresh(lambda: make(x), pool, n), 1
+
+
+def _gradient(pool: int, n: int, make: Callable[[Tensor, Tensor], Tensor]) -> tuple[Work, int]:
+    grad, others = torch.linspace(-2, 2, n), _others(pool, n)
+    return _fresh(lambda: make(grad, next(others)), pool, n), 1
+
+
+def _exp(n: int) -> tuple[Work, int]:
+    x = torch.full((n,), -1e-9)
+    return lambda: x.exp_().neg_(), 1
+
+
+def _by_rows(pool: int, rows: int, length: int, make: Callable[[Tensor], Tensor]) -> tuple[Work, int]:
+    x = torch.linspace(-2, 2, rows * length).view(rows, length)
+    return _fresh(lambda: make(x), pool, rows * length), 1
+
+
+def _softmax_backward(pool: int, rows: int, length: int) -> tuple[Work, int]:
+    y = torch.linspace(-2, 2, rows * length).view(rows, length).softmax(-1)
+    return _fresh(lambda: torch.ops.aten._softmax_backward_data(y, y, -1, torch.float32), pool, y.numel()), 1
+
+
+def _layer_norm_backward(pool: int, rows: int, length: int) -> tuple[Work, int]:
+    x, gain, bias = torch.randn(rows, length), torch.ones(length), torch.zeros(length)
+    y, mean, deviation = torch.ops.aten.native_layer_norm(x, [length], gain, bias, 1e-5)
+    back, wanted = torch.ops.aten.native_layer_norm_backward, [True, True, True]
+    return _fresh(lambda: back(y, x, [length], mean, deviation, gain, bias, wanted)[0], pool, rows * length), 1
+
+
+def _adamw(n: int) -> tuple[Work, int]:
+    weights, grads, first, second = (torch.ones(n) for _ in range(4))
+    lists: tuple[Any, ...] = ([weights], [grads], [first], [second], [], [torch.ones(())])
+    options: dict[str, Any] = {"fused": True, "amsgrad": False, "maximize": False}
+    options |= {"beta1": 0.9, "beta2": 0.99, "lr": 1e-3, "weight_decay": 0.1, "eps": 1e-8}
+    return lambda: adamw(*lists, **options), 1
+
+
+SIZES = (2**4, 2**10, 2**14, 2**17, 2**19, 2**21, 2**23)
+ROWS, LENGTHS = (2**4, 2**9, 2**14, 2**17), (4, 32, 256)
+POSITIONS, HEAD_SIZES = (16, 64, 128, 256, 1024), (8, 16, 32, 128)
+
+MEASURED: dict[Kind, Measured] = {
+    "matmul": Measured(((1, 8, 64, 512, 4096), (16, 64, 256, 1024, 4096), (16, 64, 256, 1024)), _matmul),
+    "batched matmul": Measured(((1, 8, 32, 128, 512), (8, 32, 128, 512), (5, 9, 17, 33, 64, 256)), _batched_matmul),
+    "attention": Measured((POSITIONS, HEAD_SIZES), _attention),
+    "attention backward": Measured((POSITIONS, HEAD_SIZES), _attention_backward),
+    "masked attention": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), _masked_attention),
+    "masked attention backward": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), _masked_attention_backward),
+    "map": Measured((SIZES,), _map),
+    "map of saved": Measured((SIZES,), _map_of_saved),
+    "update": Measured((SIZES,), _update, pooled=False),
+    "copy": Measured((SIZES,), _copy),
+    "strided": Measured((ROWS, LENGTHS), _strided),
+    "transpose": Measured((ROWS, LENGTHS), _transpose),
+    "sum rows": Measured((SIZES,), lambda pool, n: _by_rows(pool, -(-n // 128), min(n, 128), lambda x: x.sum(-1))),
+    "sum columns": Measured((ROWS, LENGTHS), _sum_columns, pooled=False),
+    "gather": Measured((ROWS, (1, *LENGTHS)), _gather),
+    "scatter": Measured((ROWS, (1, *LENGTHS)), _scatter, pooled=False),
+    "silu": Measured((SIZES,), lambda pool, n: _from_one(pool, n, F.silu)),
+    "silu backward": Measured((SIZES,), lambda pool, n: _gradient(pool, n, torch.ops.aten.silu_backward)),
+    "gelu": Measured((SIZES,), lambda pool, n: _from_one(pool, n, F.gelu)),
+    "gelu backward": Measured((SIZES,), lambda pool, n: _gradient(pool, n, torch.ops.aten.gelu_backward)),
+    "exp": Measured((SIZES,), _exp, pooled=False),
+    "layer norm": Measured((ROWS, LENGTHS), lambda pool, r, n: _by_rows(pool, r, n, lambda x: F.layer_norm(x, [n]))),
+    "layer norm backward": Measured((ROWS, LENGTHS), _layer_norm_backward),
+    "softmax": Measured((ROWS, LENGTHS), lambda pool, r, n: _by_rows(pool, r, n, lambda x: x.softmax(-1))),
+    "softmax backward": Measured((ROWS, LENGTHS), _softmax_backward),
+    "log softmax": Measured(
+        ((16, 256, 2**11), (64, 1024, 2**14)), lambda pool, r, n: _by_rows(pool, r, n, lambda x: x.log_softmax(-1))
+    ),
+    "adamw": Measured((SIZES,), _adamw, pooled=False),
+}
+
+
+def matmul_in_pool(pool: int) -> Work:
+    """One row times a matrix of 256 by 768, the next of those that fill the pool: what generation does."""
+    x, weights = torch.ones(1, 256), itertools.cycle([torch.ones(768, 256) for _ in range(pool // (768 * 256 * 4))])
+    return lambda: torch.mm(x, next(weights).t())

@@ -1,0 +1,123 @@
+"""Calibration: curves between sizes and beyond them, how kernels add up, and a real one on this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from isostate.costs import calibrate as calibrate_file
+from isostate.costs.calibrate import Calibration, Curve, calibrate, middle_of, own_clock, seconds_of
+from isostate.costs.kernels import Kernel, Part, calls
+from isostate.costs.measured_kernels import MEASURED, Measured
+from isostate.model import Decoder
+from tests.costs.dispatched import model_of, tokens
+from tests.mixers.cases import CASES
+
+
+def curve_of(kind, axes, seconds_at) -> Curve:
+    shape = [len(axis) for axis in axes]
+    return Curve(kind, axes, np.array([seconds_at(*s) for s in _sizes(axes)]).reshape(shape))
+
+
+def _sizes(axes):
+    return [()] if not axes else [(first, *rest) for first in axes[0] for rest in _sizes(axes[1:])]
+
+
+def test_a_power_law_is_interpolated_exactly():
+    curve = curve_of("matmul", ((1, 8, 64), (4, 32), (4, 32)), lambda m, k, n: 1e-9 * m * k * n)
+    for shape in ((1, 4, 4), (8, 32, 4), (3, 7, 19), (64, 32, 32)):
+        assert curve.at(shape) == pytest.approx(1e-9 * math.prod(shape))
+
+
+def test_beyond_the_grid_time_grows_as_work_and_below_it_stays():
+    curve = curve_of("map", ((16, 1024),), lambda n: 1e-6 + 1e-9 * n)
+    assert curve.at((4096,)) == pytest.approx(4 * curve.at((1024,)))
+    assert curve.at((2,)) == pytest.approx(curve.at((16,))) == pytest.approx(curve.smallest)
+    attention = curve_of("attention", ((16, 64), (8,) * 1 + (32,)), lambda t, k: 1e-9 * t * t * k)
+    assert attention.at((256, 32)) == pytest.approx(16 * attention.at((64, 32)))  # positions count twice
+
+
+def calibration_of(call_s: float = 1e-6, missed=(0.0,) * 8) -> Calibration:
+    near = {"map": curve_of("map", ((16, 2**20),), lambda n: 1e-9 * n)}
+    far = {"map": curve_of("map", ((16, 2**20),), lambda n: 3e-9 * n)}
+    for curves, rate in ((near, 1e-9), (far, 2e-9)):
+        axes = ((1, 64), (1, 64), (1, 64))
+        curves["batched matmul"] = curve_of("batched matmul", axes, lambda m, k, n, r=rate: r * m * k * n)
+    return Calibration(near, far, call_s, 2 * call_s, missed)
+
+
+def test_a_step_is_its_calls_and_its_work():
+    calibration = calibration_of()
+    map_ = Kernel("map", (1000,), times=3)
+    product = Kernel("batched matmul", (4, 4, 4), times=2, units=10)
+    parts = [Part("a", (map_, *calls(5)), times=2), Part("b", (product,))]
+    seconds = calibration.seconds_of(parts, 1e-6, working_set=1.0)
+    assert seconds["a"] == pytest.approx(2 * (8 * 1e-6 + 3 * (1000 - 16) * 1e-9))  # overhead is counted apart
+    assert seconds["b"] == pytest.approx(2 * 1e-6 + 20 * 64e-9)
+
+
+def test_large_working_sets_come_from_memory():
+    shares = (0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+    calibration = calibration_of(missed=shares)
+    megabyte = 2**20
+    assert [calibration.missed_share(n * megabyte) for n in (1, 8, 16, 32, 500)] == [0, 0, 0.5, 1, 1]
+    assert 0.25 < calibration.missed_share(14 * megabyte) < 0.5
+    kernel = Kernel("map", (1000,))
+    near, far = (calibration.kernel_s(kernel, missed) for missed in (0.0, 1.0))
+    assert near == pytest.approx(984e-9)
+    assert far == pytest.approx(3000e-9 - 16e-9)
+    assert calibration.kernel_s(kernel, 0.5) == pytest.approx((near + far) / 2)
+
+
+def test_the_middle_of_several_is_the_median_of_each_number():
+    middle = middle_of([calibration_of(call) for call in (5e-6, 1e-6, 2e-6)])
+    assert (middle.train_call_s, middle.decode_call_s) == (2e-6, 4e-6)
+    assert middle.cached["map"].at((64,)) == pytest.approx(64e-9)
+
+
+def test_what_is_too_large_runs_at_the_rate_of_the_nearest(monkeypatch):
+    monkeypatch.setitem(MEASURED, "matmul", Measured(((1, 512), (512, 2048), (512, 2048)), lambda pool, *s: (s, 1)))
+    monkeypatch.setattr(calibrate_file, "seconds_of", lambda shape: 1e-12 * math.prod(shape))
+    monkeypatch.setattr(calibrate_file, "LARGEST_FLOPS", 2 * 512**3)
+    curve = calibrate_file._curve("matmul", 1)
+    assert curve.at((512, 2048, 2048)) == pytest.approx(1e-12 * 512 * 2048 * 2048)
+
+
+def test_one_thread_times_itself_and_not_its_neighbours(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        began = own_clock()
+        time.sleep(0.05)
+        assert own_clock() - began < 0.02
+        torch.set_num_threads(2)
+        began = own_clock()
+        time.sleep(0.05)
+        assert own_clock() - began > 0.04
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_seconds_of_a_run_are_those_of_its_rounds(monkeypatch):
+    now = iter(np.arange(0, 1000, 0.5))
+    monkeypatch.setattr(calibrate_file, "own_clock", lambda: float(next(now)))
+    assert seconds_of(lambda: None) == 0.5
+
+
+@pytest.mark.slow
+def test_a_real_calibration_predicts_a_real_update_within_a_factor_of_two():
+    # Tighter bounds need a quiet machine: benchmarks/predict_time.py.
+    calibration = calibrate()
+    config = model_of(CASES[0], n_layers=4, d_ff=256)
+    batch, context = 8, 128
+    model, tokens_BT = Decoder(config), tokens(batch, context)
+    real = seconds_of(lambda: model.loss(tokens_BT, tokens_BT)[0].backward())
+    predicted = sum(calibration.training_s(config, batch, context).values())
+    assert 0.5 < predicted / real < 2
+    token = sum(calibration.decode_s(config, 1, 64).values())
+    assert 1e-5 < token < predicted
+    assert calibration.took_s < 120

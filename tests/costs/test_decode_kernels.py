@@ -1,0 +1,40 @@
+"""Kernels of generation: products to the integer, and as many operations as torch dispatches."""
+
+from __future__ import annotations
+
+import pytest
+
+from isostate.costs.decode_kernels import decode_parts
+from tests.costs.counting import matmul_flops
+from tests.costs.dispatched import dispatched, generation, model_of
+from tests.mixers.cases import CASES, name_of
+
+BATCH = 2
+every_case = pytest.mark.parametrize("mixer", CASES, ids=name_of)
+
+
+@every_case
+def test_products_of_a_step_are_those_that_torch_counts(mixer):
+    for context in (5, 60):
+        config = model_of(mixer, mlp="gelu" if context == 5 else "swiglu", conv_taps=4)
+        counted = matmul_flops(generation(config, BATCH, context))
+        parts = decode_parts(config, BATCH, context)
+        assert sum(part.operator().total.matmul_flops for part in parts) == counted
+
+
+@every_case
+def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer):
+    for extras in ({}, {"mlp": "gelu", "norm": "layer"}, {"conv_taps": 4}):
+        few, many = (model_of(mixer, n_layers=n, **extras) for n in (2, 6))
+        counted = dispatched(generation(many, BATCH, 60)) - dispatched(generation(few, BATCH, 60))
+        mine = [sum(part.n_calls for part in decode_parts(config, BATCH, 60)) for config in (few, many)]
+        assert mine[1] - mine[0] == pytest.approx(counted, rel=0.1)
+
+
+def test_a_step_is_for_one_token_whatever_the_batch():
+    config = model_of(CASES[0])
+    one, four = (decode_parts(config, batch, 40) for batch in (1, 4))
+    assert [part.name for part in one] == [part.name for part in four]
+    assert sum(p.n_calls for p in one) == sum(p.n_calls for p in four)
+    products = [sum(p.operator().total.matmul_flops for p in parts) for parts in (one, four)]
+    assert products[1] == 4 * products[0]
