@@ -56,6 +56,34 @@ class Setting:
         return time_operators(operators, self.hardware, self.dtype, stated_efficiency(self.hardware))
 
 
+def sheet(subject: Subject, at: Setting) -> dict[str, Any]:
+    """All of it: the model, the setting, the numbers, where the FLOPs and bytes go, what the numbers forbid."""
+    found = numbers(subject, at)
+    phases: dict[str, Phase] = {"forward": "prefill", **({"decode": "decode"} if subject.generates else {})}
+    return {
+        "model": subject.name,
+        "title": subject.title,
+        "source": subject.source,
+        "published": list(subject.published),
+        "exact": subject.exact,
+        "estimated": subject.estimated,
+        "setting": {
+            "batch": at.batch,
+            "context": at.context,
+            "dtype": at.dtype,
+            "hardware": at.hardware.name,
+            "tokens": at.tokens,
+            "devices": at.devices,
+            "utilised": at.utilised,
+        },
+        "numbers": found,
+        "parts": {part: count for part, count in subject.params.parts.items() if count},
+        "operators": {name: shares(subject.operators(at.run(phase))) for name, phase in phases.items()},
+        "ratio_formula": subject.ratio(at.context).formula if subject.ratio else None,
+        "alarms": alarms(subject, at, found),
+    }
+
+
 def numbers(subject: Subject, at: Setting) -> Numbers:
     """Every number of the sheet. Raises UserError where the model or the device cannot do what is asked."""
     forward = subject.operators(at.run("prefill"))
