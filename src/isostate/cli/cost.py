@@ -53,9 +53,7 @@ SweepOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write sheet.json and sheet.html, or the sweep's figure.")
 ]
-FormatsOption = Annotated[
-    str, typer.Option("--formats", metavar="LIST", help="Of the sweep's figure: html, png, svg.")
-]
+FormatsOption = Annotated[str, typer.Option("--formats", metavar="LIST", help="Of the sweep's figure: html, png, svg.")]
 
 
 def cost(
@@ -141,9 +139,7 @@ def _setting(subject: Subject, device: Any, asked: dict[str, Any]) -> Setting:
     return Setting(asked["batch"], context, dtype, device, tokens, asked["devices"], asked["mfu"])
 
 
-def _write(
-    sheets: list[dict[str, Any]], subjects: list[Subject], settings: list[Setting], folder: Path
-) -> list[Path]:
+def _write(sheets: list[dict[str, Any]], subjects: list[Subject], settings: list[Setting], folder: Path) -> list[Path]:
     """A page and the numbers; of two models, a pair each under its own name."""
     from isostate.cli.cost_page_data import page_data
     from isostate.records import durable

@@ -48,18 +48,22 @@ def rows_of(subject: Subject, at: Setting, axis: str, values: list[int]) -> list
     """The numbers of the sheet at each value."""
     from isostate.costs.sheet import numbers
 
-    return [{axis: value, **numbers(subject, dataclasses.replace(at, **{axis: value}))} for value in values]
+    settings = [
+        dataclasses.replace(at, context=value) if axis == "context" else dataclasses.replace(at, batch=value)
+        for value in values
+    ]
+    return [{axis: value, **numbers(subject, one)} for value, one in zip(values, settings, strict=True)]
 
 
 def table_of(axis: str, rows: list[dict[str, Any]]) -> Table:
     """A line a value."""
     generates = "decode.seconds" in rows[0]
-    head = [axis, "forward", "prefill", "bound"]
+    head = [axis, "FLOPs", "prefill", "bound"]
     if generates:
         head += ["decode", "bound", "tokens/s", "state", "fits"]
     cells = []
     for row in rows:
-        line = [f"{row[axis]:,}", cost_words.flop(row["forward.matmul_flops"])]
+        line = [f"{row[axis]:,}", show.decimal(row["forward.matmul_flops"])]
         line += [cost_words.seconds(row["forward.seconds"]), row["forward.bound"]]
         if generates:
             memory = row["memory_bytes"]

@@ -81,11 +81,10 @@ def parameters(sheet: dict[str, Any]) -> list[tuple[str, str]]:
     found, rows = sheet["numbers"], []
     for figure in ("total", "non_embedding", "active"):
         count = found[f"params.{figure}"]
-        said = [f"{one['value']} {'met' if one['met'] else 'NOT MET'}" for one in sheet["published"]
-                if one["figure"] == figure]  # fmt: skip
+        said = [f"{one['value']} {one['verdict']}" for one in sheet["published"] if one["figure"] == figure]
         if figure == "active" and count == found["params.total"] and not said:
             continue
-        beside = f"   published: {', '.join(dict.fromkeys(said))}" if said else ""
+        beside = f"   published {', '.join(dict.fromkeys(said))}" if said else ""
         rows.append((figure.replace("_", "-"), f"{count:,}{beside}"))
     return rows
 
@@ -93,7 +92,10 @@ def parameters(sheet: dict[str, Any]) -> list[tuple[str, str]]:
 def work(found: dict[str, Any]) -> list[tuple[str, str]]:
     """A forward, a training step, a decoded token; the weight-state ratio."""
     rows = [
-        (word, f"{flop(found[f'{name}.matmul_flops'])} in matrix products, {flop(found[f'{name}.other_flops'])} besides")
+        (
+            word,
+            f"{flop(found[f'{name}.matmul_flops'])} in matrix products, {flop(found[f'{name}.other_flops'])} besides",
+        )
         for name, word in (("forward", "forward"), ("training", "training step"))
     ]
     if "decode.token_flops" in found:
@@ -106,20 +108,22 @@ def work(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def operators(listed: dict[str, list[dict[str, Any]]]) -> Table:
     """Where FLOPs and bytes go, in a forward and in a decoded step."""
-    heads, columns = ["operator"], []
-    for phase, word in (("forward", "forward"), ("decode", "decoded step")):
+    heads, columns = ["\noperator"], []
+    for phase, word in (("forward", "forward"), ("decode", "decode")):
         if phase in listed:
-            heads += [f"{word} FLOPs", "share", "bytes", "share"]
+            heads += [f"{word}\nFLOPs", "\nshare", f"{word}\nbytes", "\nshare"]
             columns.append({row["name"]: row for row in listed[phase]})
-    totals = [{key: sum(_amount(row, key) for row in column.values()) or 1 for key in ("flops", "bytes")} for column in columns]
+    totals = [
+        {key: sum(_amount(row, key) for row in column.values()) or 1 for key in ("flops", "bytes")}
+        for column in columns
+    ]
     names = sorted({name for column in columns for name in column}, key=lambda name: -_weight(columns, totals, name))
     cells = []
-    for name in names[:MOST_OPERATORS]:
-        cells.append([name, *_cells(columns, totals, [name])])
-    if names[MOST_OPERATORS:]:
-        rest = names[MOST_OPERATORS:]
+    shown = names if len(names) == MOST_OPERATORS + 1 else names[:MOST_OPERATORS]
+    cells = [[name, *_cells(columns, totals, [name])] for name in shown]
+    if rest := names[len(shown) :]:
         cells.append([f"{len(rest)} others", *_cells(columns, totals, rest)])
-    return show.table(heads if len(columns) == 1 else _short(heads), cells)
+    return show.table(heads, cells)
 
 
 def kept(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str]]:
@@ -148,7 +152,9 @@ def times(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str
         rate = f"{show.decimal(found['decode.tokens_per_s'])} tokens/s"
         rows.append(("decoded step", f"{seconds(found['decode.seconds'])}, {rate}, {bound(found, 'decode')}"))
         batch = found["decode.critical_batch"]
-        turns = "at no batch: reading the state takes longer" if batch is None else f"from batch {batch:,}"
+        turns = (
+            "at no batch: at this context reading the state takes longer" if batch is None else f"from batch {batch:,}"
+        )
         fits = found["decode.largest_batch"]
         rows.append(("compute-bound", turns + ("" if fits is None else f"; {fits:,} sequences fit")))
     devices = "1 device" if setting["devices"] == 1 else f"{setting['devices']:,} devices"
@@ -158,7 +164,7 @@ def times(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str
     if found["training.dollars_low"] is not None:
         bill.append(f"{dollars(found['training.dollars_low'])} to {dollars(found['training.dollars_high'])}")
     if found["training.kwh"] is not None:
-        bill.append(f"{show.decimal(1000 * found['training.kwh'], 'Wh')}")
+        bill.append(show.decimal(1000 * found["training.kwh"], "Wh").replace("K", "k"))
     rows.append(("", ", ".join(bill)))
     return rows
 
@@ -267,7 +273,3 @@ def _cells(columns: list[dict[str, Any]], totals: list[dict[str, int]], names: l
             summed = sum(_amount(column[name], key) for name in names if name in column)
             cells += [show.decimal(summed) if summed else "", f"{100 * summed / total[key]:.1f} %" if summed else ""]
     return cells
-
-
-def _short(heads: list[str]) -> list[str]:
-    return [heads[0], "FLOPs", "forward", "bytes", "forward", "FLOPs", "decode", "bytes", "decode"]

@@ -32,18 +32,16 @@ def closed_form(subject: Subject, contexts: Sequence[int]) -> dict[str, Any]:
     terms = _terms(subject, contexts)
     sampled, checked = _points(subject, contexts)
     program: dict[str, Any] = {"terms": terms}
-    for name, phase in (("forward", "prefill"), ("decode", "decode")):
-        if phase == "decode" and not subject.generates:
-            continue
-        columns = [_operator_counts(subject, phase, *point) for point in sampled]  # type: ignore[arg-type]
+    phases: dict[str, Phase] = {"forward": "prefill", **({"decode": "decode"} if subject.generates else {})}
+    for name, phase in phases.items():
+        columns = [_operator_counts(subject, phase, *point) for point in sampled]
         solved = _solve(terms, phase, sampled, columns)
-        expected = [_operator_counts(subject, phase, *point) for point in checked]  # type: ignore[arg-type]
+        expected = [_operator_counts(subject, phase, *point) for point in checked]
         _check(terms, phase, checked, expected, solved)
-        listed = subject.operators(_run(phase, *sampled[0]))  # type: ignore[arg-type]
+        listed = subject.operators(_run(phase, *sampled[0]))
         width = len(KEYS)
         program[name] = [
-            {"name": one.name, "times": one.times}
-            | dict(zip(KEYS, solved[width * i : width * (i + 1)], strict=True))
+            {"name": one.name, "times": one.times} | dict(zip(KEYS, solved[width * i : width * (i + 1)], strict=True))
             for i, one in enumerate(listed)
         ]
     columns = [_counts(subject, *point) for point in sampled]
@@ -93,7 +91,20 @@ def _points(subject: Subject, contexts: Sequence[int]) -> tuple[list[tuple[int, 
         return [(b, subject.fixed) for b in (1, 2, 3, 5)], [(b, subject.fixed) for b in (7, 64)]
     longest = subject.limit or LONGEST
     bends = [*subject.windows, *subject.chunks]
-    near = {1, 2, 3, 7, 10, 50, 77, 300, 1000, 5000, *(b + d for b in bends for d in (-1, 0, 1, 57)), *(3 * b for b in bends)}
+    near = {
+        1,
+        2,
+        3,
+        7,
+        10,
+        50,
+        77,
+        300,
+        1000,
+        5000,
+        *(b + d for b in bends for d in (-1, 0, 1, 57)),
+        *(3 * b for b in bends),
+    }
     far = {5, 11, 40, 64, 511, 2048, longest, longest // 3 + 1, *(2 * b - 1 for b in bends), *(b // 2 for b in bends)}
     inside = [[s for s in sorted(some) if 1 <= s <= longest] for some in (near, far)]
     return [(b, s) for s in inside[0] for b in SAMPLED], [(b, s) for s in inside[1] for b in CHECKED]

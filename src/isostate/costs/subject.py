@@ -58,13 +58,19 @@ class Subject:
 
 def of_preset(preset: Preset) -> Subject:
     """A famous model, with what was published of it."""
-    claims = tuple(
-        {"figure": one.figure, "value": one.value, "where": one.where, "met": one.is_met(preset)}
-        for one in preset.published
-        if not one.differs
-    )
+    claims = []
+    for one in preset.published:
+        verdict = "met" if one.is_met(preset) else "differs"
+        claims.append(
+            {"figure": one.figure, "value": one.value, "where": one.where, "verdict": verdict, "why": one.differs}
+        )
     return of_architecture(
-        preset.architecture, preset.name, f"{preset.family}, {preset.year}", preset.source, preset.context, claims
+        preset.architecture,
+        preset.name,
+        f"{preset.family}, {preset.year}",
+        preset.source,
+        preset.context,
+        tuple(claims),
     )
 
 
@@ -97,7 +103,7 @@ def of_architecture(
         limit=limit,
         fixed=fixed,
         published=published,
-        windows=tuple(sorted({one.window for one in sublayers if getattr(one, "window", None)})),  # type: ignore[union-attr]
+        windows=tuple(sorted({one.window for one in sublayers if one.kind == "attention" and one.window})),
         chunks=tuple(sorted({one.chunk for one in sublayers if one.kind == "mamba2"})),
         experts=tuple(sorted({(one.n_experts, one.top_k) for one in sublayers if one.kind == "moe"})),
     )
