@@ -145,13 +145,12 @@ def _write(sheets: list[dict[str, Any]], subjects: list[Subject], settings: list
     from isostate.records import durable
     from isostate.report.cost_page import render_cost
 
-    written = []
-    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {}
     for found, subject, at in zip(sheets, subjects, settings, strict=True):
         stem = "sheet" if len(sheets) == 1 else "sheet-" + re.sub(r"[^\w.-]+", "-", subject.name).strip("-")
-        pages = {f"{stem}.json": durable.json_bytes(found)}
-        pages[f"{stem}.html"] = render_cost(page_data(subject, at, found)).encode()
-        for name, content in pages.items():
-            durable.write_atomic(folder / name, content)
-            written.append(folder / name)
-    return written
+        files[f"{stem}.json"] = durable.json_bytes(found)
+        files[f"{stem}.html"] = render_cost(page_data(subject, at, found)).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        durable.write_atomic(folder / name, content)
+    return [folder / name for name in files]

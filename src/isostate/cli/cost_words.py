@@ -12,7 +12,6 @@ from isostate.cli import show
 
 MOST_OPERATORS = 10  # rows; the rest stand together
 YEAR, DAY = 365.25 * 86_400, 86_400
-NARROW = 80  # columns: what a line of words is broken at, and no table passes
 
 
 def print_sheet(sheet: dict[str, Any]) -> None:
@@ -111,7 +110,7 @@ def operators(listed: dict[str, list[dict[str, Any]]]) -> Table:
     heads, columns = ["\noperator"], []
     for phase, word in (("forward", "forward"), ("decode", "decode")):
         if phase in listed:
-            heads += [f"{word}\nFLOPs", "\nshare", f"{word}\nbytes", "\nshare"]
+            heads += [f"{word}\nFLOPs", "\n%", f"{word}\nbytes", "\n%"]
             columns.append({row["name"]: row for row in listed[phase]})
     totals = [
         {key: sum(_amount(row, key) for row in column.values()) or 1 for key in ("flops", "bytes")}
@@ -271,5 +270,5 @@ def _cells(columns: list[dict[str, Any]], totals: list[dict[str, int]], names: l
     for column, total in zip(columns, totals, strict=True):
         for key in ("flops", "bytes"):
             summed = sum(_amount(column[name], key) for name in names if name in column)
-            cells += [show.decimal(summed) if summed else "", f"{100 * summed / total[key]:.1f} %" if summed else ""]
+            cells += [show.decimal(summed) if summed else "", f"{100 * summed / total[key]:.1f}" if summed else ""]
     return cells

@@ -34,7 +34,7 @@ def of_config(config: ModelConfig, name: str, source: str, context: int) -> Subj
         lambda context: _ratio(config, context),
         True,
         "parameters, matmul FLOPs and state: as the model runs here, padding of chunks included",
-        "other FLOPs and moved bytes; saved activations (float32); seconds and dollars, by a roofline",
+        "other FLOPs and moved bytes; saved activations (float32); seconds and dollars, by a roofline without launches",
         limit=config.max_context,
         by_formula=False,
         saved_elements=lambda batch, context: saved_elements(config, batch, context),

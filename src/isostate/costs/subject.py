@@ -99,7 +99,7 @@ def of_architecture(
         (lambda context: weight_state_ratio(architecture, context)) if keeps_state else None,
         architecture.generates,
         f"parameters, matmul FLOPs and state, by formula{left_out}",
-        "other FLOPs and moved bytes; seconds and dollars, by a roofline",
+        "other FLOPs and moved bytes; seconds and dollars, by a roofline without launches",
         limit=limit,
         fixed=fixed,
         published=published,
