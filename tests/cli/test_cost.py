@@ -62,6 +62,9 @@ def test_a_config_of_ours_is_counted_as_it_runs(here, capsys):
 def test_two_stand_side_by_side(capsys):
     pair = answer(["--compare", "llama-2-7b", "mamba-2.8b"], capsys)
     assert [one["model"] for one in pair] == ["llama-2-7b", "mamba-2.8b"]
+    assert [one["setting"]["context"] for one in pair] == [2048, 2048]  # the longest that both were made for
+    own = answer(["--compare", "vit-b-16", "gpt2"], capsys)
+    assert [one["setting"]["context"] for one in own] == [197, 1024]
     assert main(["cost", "--compare", "llama-2-7b", "mamba-2.8b"]) == 0
     told = capsys.readouterr().out
     row = next(line for line in told.splitlines() if line.startswith("parameters"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -136,3 +138,13 @@ def test_what_cannot_be_is_refused():
 
 def test_the_sheet_waits_for_no_torch():
     assert imports_without_torch("sheet")
+
+
+def test_the_package_gives_what_it_gathers_when_it_is_asked_for():
+    code = (
+        "import sys, isostate.costs as costs; assert 'torch' not in sys.modules; "
+        "assert all(callable(getattr(costs, name)) for name in costs.__all__); assert 'torch' in sys.modules; "
+        "assert not hasattr(costs, 'train_flop')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

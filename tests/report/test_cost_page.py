@@ -96,8 +96,8 @@ def test_wherever_the_sliders_stand_the_page_shows_pythons_numbers(case, started
     places = itertools.chain(
         [(batch, context, "bf16", "h100-sxm") for batch in (batches[0], batches[3], batches[-1])
          for context in (contexts[0], contexts[len(contexts) // 2], contexts[-1])],
-        zip(batches, *(itertools.cycle(values) for values in (contexts[::-1], controls["dtype"],
-                                                              controls["hardware"][::7]))),
+        zip(batches, itertools.cycle(contexts[::-1]), itertools.cycle(controls["dtype"]),
+            itertools.cycle(controls["hardware"][::7]), strict=False),
     )  # fmt: skip
     seen = 0
     with browser.opened(started, path, **browser.DESKTOP) as opened:

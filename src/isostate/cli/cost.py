@@ -83,6 +83,8 @@ def cost(
     asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu}
     device = _device(hardware)
     subjects = [subject_named(name) for name in names]
+    if compare is not None and context is None and not any(subject.fixed for subject in subjects):
+        asked["context"] = str(min(subject.context for subject in subjects))  # both at one length
     settings = [_setting(subject, device, asked) for subject in subjects]
     if sweep is not None:
         return cost_sweep.sweep(subjects[0], settings[0], sweep, out, formats.split(","), json)

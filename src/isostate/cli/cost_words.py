@@ -20,7 +20,7 @@ def print_sheet(sheet: dict[str, Any]) -> None:
     screen.print(f"{sheet['model']} · {sheet['title']} · {setting_words(setting)}", soft_wrap=True)
     for title, rows in (
         ("parameters", parameters(sheet)),
-        ("FLOPs", work(found)),
+        ("FLOPs", work(found, sheet["ratio_formula"])),
         ("bytes", kept(found, setting)),
         (f"time on {setting['hardware']}", times(found, setting)),
     ):
@@ -45,7 +45,8 @@ def print_compared(sheets: Sequence[dict[str, Any]]) -> None:
     for name in names:
         pair = [rows.get(name, (None, "–")) for rows in listed]
         (first, text), (second, other) = pair
-        cells.append([name, text, other, f"{second / first:.3g} x" if first and second is not None else ""])
+        over = f"{show.decimal(second / first)} x" if first and second is not None else ""
+        cells.append([name, text, other, over])
     screen.print(show.table(["", *(sheet["model"] for sheet in sheets), "second / first"], cells))
     screen.print()
     for sheet in sheets:
@@ -62,8 +63,8 @@ def print_presets(rows: Sequence[dict[str, Any]]) -> None:
             row["name"],
             row["family"],
             str(row["year"]),
-            show.decimal(row["parameters"]).replace("G", "B"),
-            "" if row["active"] == row["parameters"] else show.decimal(row["active"]).replace("G", "B"),
+            _count(row["parameters"]),
+            "" if row["active"] == row["parameters"] else _count(row["active"]),
             f"{row['context']:,}",
         ]
         for row in rows
@@ -88,7 +89,7 @@ def parameters(sheet: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def work(found: dict[str, Any]) -> list[tuple[str, str]]:
+def work(found: dict[str, Any], formula: str | None) -> list[tuple[str, str]]:
     """A forward, a training step, a decoded token; the weight-state ratio."""
     rows = [
         (
@@ -101,7 +102,8 @@ def work(found: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("decoded token", f"{flop(found['decode.token_flops'])} in matrix products"))
     if "ratio.value" in found:
         on, over = flop(found["ratio.weight_flops"]), flop(found["ratio.state_flops"])
-        rows.append(("weights : state", f"{found['ratio.value']:.3g} = {on} / {over}, a decoded token"))
+        rows.append(("weights : state", f"{show.decimal(found['ratio.value'])} = {on} / {over}, a decoded token"))
+        rows.append(("", f"= {formula}"))
     return rows
 
 
@@ -131,6 +133,10 @@ def kept(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str]
     if "state.elements" in found:
         each = f"{found['state.token_bytes']:,} B the next token, {amount(found['state.sequence_bytes'])} a sequence"
         rows.append(("state", each))
+        rest = found["decode.moved_bytes"] - found["decode.weight_bytes"] - found["decode.state_bytes"]
+        moved = zip(("weights", "state", "activations"),
+                    (found["decode.weight_bytes"], found["decode.state_bytes"], rest), strict=True)  # fmt: skip
+        rows.append(("a decoded step", "moves " + ", ".join(f"{show.decimal(n, 'B')} of {word}" for word, n in moved)))
         memory = found["memory_bytes"]
         held = f" of {show.decimal(memory, 'B')}" if memory else ""
         rows.append(("to generate", f"{show.decimal(found['generation_bytes'], 'B')}{held}: weights and state"))
@@ -157,8 +163,7 @@ def times(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str
         fits = found["decode.largest_batch"]
         rows.append(("compute-bound", turns + ("" if fits is None else f"; {fits:,} sequences fit")))
     devices = "1 device" if setting["devices"] == 1 else f"{setting['devices']:,} devices"
-    tokens = show.decimal(setting["tokens"]).replace("G", "B")
-    rows.append(("training", f"{tokens} tokens, {flop(found['training.total_flops'])}"))
+    rows.append(("training", f"{_count(setting['tokens'])} tokens, {flop(found['training.total_flops'])}"))
     bill = [f"{seconds(found['training.seconds'])} on {devices} at {100 * setting['utilised']:.3g} % MFU"]
     if found["training.dollars_low"] is not None:
         bill.append(f"{dollars(found['training.dollars_low'])} to {dollars(found['training.dollars_high'])}")
@@ -178,7 +183,7 @@ def rows_of(sheet: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
         "forward, matmul": ("forward.matmul_flops", flop),
         "training step, matmul": ("training.matmul_flops", flop),
         "decoded token, matmul": ("decode.token_flops", flop),
-        "weights : state FLOPs": ("ratio.value", "{:.3g}".format),
+        "weights : state FLOPs": ("ratio.value", show.decimal),
         "weights": ("weights_bytes", _bytes),
         "state, next token": ("state.token_bytes", _bytes),
         "state, a sequence": ("state.sequence_bytes", _bytes),
@@ -190,7 +195,7 @@ def rows_of(sheet: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
         "tokens/s": ("decode.tokens_per_s", show.decimal),
         "compute-bound from batch": ("decode.critical_batch", "{:,}".format),
         "sequences that fit": ("decode.largest_batch", "{:,}".format),
-        "training tokens": ("tokens", show.decimal),
+        "training tokens": ("tokens", _count),
         "training, matmul": ("training.total_flops", flop),
         "training time": ("training.seconds", seconds),
         "dollars, lowest": ("training.dollars_low", dollars),
@@ -236,7 +241,7 @@ def seconds(time_s: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    return f"${show.decimal(amount).replace('G', 'B')}"
+    return f"${_count(amount)}"
 
 
 def bound(found: dict[str, Any], name: str) -> str:
@@ -244,6 +249,11 @@ def bound(found: dict[str, Any], name: str) -> str:
     which = found[f"{name}.bound"]
     share = found[f"{name}.{which}_bound_s"] / found[f"{name}.seconds"]
     return f"{which}-bound ({100 * share:.0f} % of it)"
+
+
+def _count(number: float) -> str:
+    """'6.74B': parameters, tokens and dollars are counted in billions."""
+    return show.decimal(number).replace("G", "B")
 
 
 def _bytes(n_bytes: int) -> str:
