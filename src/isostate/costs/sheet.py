@@ -122,12 +122,22 @@ def shares(operators: Sequence[Operator]) -> list[dict[str, Any]]:
 def critical_batch(subject: Subject, at: Setting) -> int | None:
     """The smallest batch whose decode step computes longer than it moves bytes; None where none does."""
 
-    def computes(batch: int) -> bool:
+    def sides(batch: int) -> tuple[float, float]:
         timing = at.time(subject.operators(at.run("decode", batch)))
-        return sum(one.compute_s for one in timing.operators) >= sum(one.memory_s for one in timing.operators)
+        return sum(one.compute_s for one in timing.operators), sum(one.memory_s for one in timing.operators)
+
+    def computes(batch: int) -> bool:
+        compute_s, memory_s = sides(batch)
+        return compute_s >= memory_s
 
     if not computes(LARGEST_BATCH):
         return None
+    (compute_1, memory_1), (compute_2, memory_2) = sides(1), sides(2)
+    slope = (compute_2 - compute_1) - (memory_2 - memory_1)
+    if slope > 0:  # two straight lines cross here; those of experts are not straight, and need the search
+        crossing = max(1, 1 + math.ceil((memory_1 - compute_1) / slope))
+        if crossing <= LARGEST_BATCH and computes(crossing) and not (crossing > 1 and computes(crossing - 1)):
+            return crossing
     low, high = 0, LARGEST_BATCH
     while high - low > 1:
         middle = (low + high) // 2
