@@ -7,7 +7,14 @@ import math
 import pytest
 
 from isostate.costs.hardware_table import find_hardware
-from isostate.costs.inference import Step, critical_batch, decode_intensity, kv_bytes_per_token, throughput
+from isostate.costs.inference import (
+    Step,
+    critical_batch,
+    decode_intensity,
+    kv_bytes_per_token,
+    throughput,
+    tokens_as_heavy_as_weights,
+)
 from isostate.costs.roofline import Efficiency
 from isostate.quantities import Cost, Operator
 from tests.costs.torch_free import imports_without_torch
@@ -34,6 +41,21 @@ def test_gpt3_keeps_4_7_megabytes_a_token():
 def test_llama_2_keeps_what_its_key_value_heads_need(n_layers, n_heads, n_kv_heads, bytes_per_token, saved):
     assert kv_bytes_per_token(n_layers, n_kv_heads, 128, 2) == bytes_per_token
     assert kv_bytes_per_token(n_layers, n_heads, 128, 2) / bytes_per_token == saved != 5  # the note's 5 for 34B
+
+
+def test_key_value_heads_are_split_over_ranks_while_there_are_enough():
+    # ERRATA 27: 2 p B D L S / T is for multi-head attention; Llama-2 70B has 8 key-value heads of 64.
+    whole = kv_bytes_per_token(80, 8, 128, 2)
+    assert [kv_bytes_per_token(80, 8, 128, 2, ranks) for ranks in (1, 4, 8, 16)] == [whole, whole / 4, *[whole / 8] * 2]
+    assert kv_bytes_per_token(80, 8, 128, 2, 8) != 2 * 2 * 8192 * 80 / 8
+
+
+def test_when_the_cache_outweighs_the_weights():
+    # ERRATA 28: weights are p L D^2, not p D L^2, so it is 6 D tokens, and A / Kv times as many with shared heads.
+    n_layers, width, p = 96, 12288, 2
+    cache = kv_bytes_per_token(n_layers, 96, 128, p) * tokens_as_heavy_as_weights(width)
+    assert cache == p * 12 * n_layers * width**2 != p * 12 * n_layers**2 * width
+    assert tokens_as_heavy_as_weights(8192, kv_share=8 / 64) == 8 * 6 * 8192
 
 
 def test_the_52b_model_of_the_inference_arithmetic_article():

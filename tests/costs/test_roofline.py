@@ -77,8 +77,10 @@ def test_efficiencies_are_shares(shares):
 
 
 def test_a_devices_own_measurement_goes_before_the_typical_share():
-    assert stated_efficiency(find_hardware("a100-80")).compute == 0.869
-    assert stated_efficiency(find_hardware("l4")).compute == 0.8
+    assert stated_efficiency(find_hardware("a100-80")).compute == pytest.approx(0.8 * 0.869)
+    assert stated_efficiency(find_hardware("l4")).compute == pytest.approx(0.8 * 0.8)
+    measured = find_hardware("l4").model_copy(update={"matmul_efficiency": 1.0})  # this machine's row is so
+    assert stated_efficiency(measured) == IDEAL
     assert Efficiency(1, 1, 1, 0) == IDEAL
 
 

@@ -18,9 +18,19 @@ from isostate.costs.roofline import IDEAL, Bound, Efficiency, Timing, time_opera
 from isostate.quantities import Operator
 
 
-def kv_bytes_per_token(n_layers: int, n_kv_heads: int, head_dim: int, bytes_per_element: float) -> float:
-    """Keys and values (not queries: ERRATA 26) of all layers: 2 p L Kv H."""
-    return 2 * bytes_per_element * n_layers * n_kv_heads * head_dim
+def kv_bytes_per_token(
+    n_layers: int, n_kv_heads: int, head_dim: int, bytes_per_element: float, tensor_ranks: int = 1
+) -> float:
+    """Keys and values (not queries: ERRATA 26) of all layers, on one rank: 2 p L Kv H / T.
+
+    More ranks than key-value heads hold copies (ERRATA 27).
+    """
+    return 2 * bytes_per_element * n_layers * n_kv_heads * head_dim / min(tensor_ranks, n_kv_heads)
+
+
+def tokens_as_heavy_as_weights(d_model: int, kv_share: float = 1.0) -> float:
+    """Cached tokens, of all sequences, that weigh as much as a GPT's 12 L D^2 weights: 6 D A / Kv (ERRATA 28)."""
+    return 6 * d_model / kv_share
 
 
 @dataclass(frozen=True)
