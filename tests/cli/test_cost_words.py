@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from isostate.cli import cost_words, main, show
@@ -11,7 +13,7 @@ from isostate.costs.preset_table import load_presets
 @pytest.mark.parametrize(
     "time_s, text",
     [(2.35e-7, "0.235 µs"), (1.234e-5, "12.3 µs"), (0.0054, "5.4 ms"), (0.9996, "1 s"), (59.4, "59.4 s"),
-     (217, "3 min 37 s"), (5_340, "1 h 29 min"), (182.4 * 86_400, "182 days"), (1e9, "31.7 years")],
+     (217, "3.62 min"), (5_340, "1.48 h"), (182.4 * 86_400, "182 days"), (1e9, "31.7 years")],
 )  # fmt: skip
 def test_seconds_are_told_in_the_unit_that_fits(time_s, text):
     assert cost_words.seconds(time_s) == text
@@ -44,7 +46,7 @@ def test_the_sheet_says_what_bounds_it_and_where_it_turns(capsys):
     assert main(["cost", "llama-3-8b", "--context", "16", "--hardware", "h100"]) == 0
     told = capsys.readouterr().out
     assert "tokens/s, memory-bound (100 % of it)" in told
-    assert "from batch 369; " in told
+    assert re.search(r"from batch \d{3}; [\d,]+ sequences fit", told)
     assert main(["cost", "llama-3-8b"]) == 0
     assert "at no batch: at this context reading the state takes longer" in capsys.readouterr().out
 

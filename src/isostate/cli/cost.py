@@ -50,6 +50,10 @@ SweepOption = Annotated[
     tuple[str, str] | None,
     typer.Option("--sweep", metavar="WHAT LOW..HIGH", help="Over context or batch: --sweep context 1k..1M."),
 ]
+FitOnOption = Annotated[
+    str | None,
+    typer.Option("--fit-on", metavar="DEVICES", help='Rank the layouts that train it there: "64 x h100-80".'),
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write sheet.json and sheet.html, or the sweep's figure.")
 ]
@@ -67,25 +71,28 @@ def cost(
     mfu: MfuOption = 0.4,
     compare: CompareOption = None,
     sweep: SweepOption = None,
+    fit_on: FitOnOption = None,
     list_: ListOption = False,
     out: OutOption = None,
     formats: FormatsOption = "html",
     json: JsonOption = False,
 ) -> int:
     """What a model costs: parameters, FLOPs, bytes, seconds, dollars. Runs nothing."""
-    from isostate.cli import cost_sweep, cost_words
+    from isostate.cli import cost_layouts, cost_sweep, cost_words
     from isostate.cli.cost_models import list_presets, subject_named
 
     if list_:
         show.print_json(list_presets()) if json else cost_words.print_presets(list_presets())
         return 0
-    names = _models(model, compare, sweep)
+    names = _models(model, compare, sweep, fit_on)
     asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu}
     device = _device(hardware)
     subjects = [subject_named(name) for name in names]
     if compare is not None and context is None and not any(subject.fixed for subject in subjects):
         asked["context"] = str(min(subject.context for subject in subjects))  # both at one length
     settings = [_setting(subject, device, asked) for subject in subjects]
+    if fit_on is not None:
+        return cost_layouts.fit(subjects[0], settings[0], fit_on, json)
     if sweep is not None:
         return cost_sweep.sweep(subjects[0], settings[0], sweep, out, formats.split(","), json)
     from isostate.costs.sheet import sheet
@@ -104,10 +111,14 @@ def cost(
     return 0
 
 
-def _models(model: str | None, compare: tuple[str, str] | None, sweep: tuple[str, str] | None) -> list[str]:
+def _models(
+    model: str | None, compare: tuple[str, str] | None, sweep: tuple[str, str] | None, fit_on: str | None
+) -> list[str]:
+    if sweep is not None and fit_on is not None:
+        raise UserError("--sweep and --fit-on are two questions: ask one at a time")
     if compare is not None:
-        if model is not None or sweep is not None:
-            raise UserError("--compare names both models: leave out MODEL and --sweep")
+        if model is not None or sweep is not None or fit_on is not None:
+            raise UserError("--compare names both models: leave out MODEL, --sweep and --fit-on")
         return list(compare)
     if model is None:
         raise UserError("no MODEL given; `isostate cost --list` lists the presets, `isostate cost --help` the rest")

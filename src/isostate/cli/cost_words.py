@@ -12,6 +12,10 @@ from isostate.cli import show
 
 MOST_OPERATORS = 10  # rows; the rest stand together
 YEAR, DAY = 365.25 * 86_400, 86_400
+# (unit, seconds, below which it is used): three digits never become 1e+03 of the smaller one
+UNITS: tuple[tuple[str, float, float], ...] = (
+    ("µs", 1e-6, 999.5e-6), ("ms", 1e-3, 0.9995), ("s", 1, 60), ("min", 60, 3600), ("h", 3600, DAY), ("days", DAY, YEAR)
+)  # fmt: skip
 
 
 def print_sheet(sheet: dict[str, Any]) -> None:
@@ -231,13 +235,11 @@ def amount(n_bytes: int) -> str:
 
 
 def seconds(time_s: float) -> str:
-    """'12.3 µs', '4.56 ms', '7.8 s', '3 h 05 min', '12.5 days', '8.1 years'."""
-    for unit, factor in (("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)):
-        if time_s < 999.5 * factor * (1 if unit != "s" else 0.06):
+    """'12.3 µs', '4.56 ms', '7.8 s', '3.5 min', '12.5 days', '8.1 years': as the page says it."""
+    for unit, factor, end in UNITS:
+        if time_s < end:
             return f"{time_s / factor:.3g} {unit}"
-    if time_s < DAY:
-        return show.duration(time_s)
-    return f"{time_s / DAY:,.3g} days" if time_s < YEAR else f"{show.decimal(time_s / YEAR)} years"
+    return f"{show.decimal(time_s / YEAR)} years"
 
 
 def dollars(amount: float) -> str:

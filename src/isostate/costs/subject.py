@@ -20,6 +20,8 @@ from isostate.costs.formula import (
     weight_state_ratio,
 )
 from isostate.costs.preset_table import Preset
+from isostate.costs.shape import shape_of
+from isostate.costs.sharding import ModelShape
 from isostate.costs.sublayer import Run
 from isostate.quantities import Cost, Operator, StateSize
 
@@ -54,6 +56,7 @@ class Subject:
     experts: tuple[tuple[int, int], ...] = ()
     by_formula: bool = True
     saved_elements: Callable[[int, int], int] | None = None
+    shape: Callable[[], ModelShape] | None = None  # what layouts split; raises UserError for other kinds of models
 
 
 def of_preset(preset: Preset) -> Subject:
@@ -106,4 +109,5 @@ def of_architecture(
         windows=tuple(sorted({one.window for one in sublayers if one.kind == "attention" and one.window})),
         chunks=tuple(sorted({one.chunk for one in sublayers if one.kind == "mamba2"})),
         experts=tuple(sorted({(one.n_experts, one.top_k) for one in sublayers if one.kind == "moe"})),
+        shape=lambda: shape_of(architecture, name),
     )
