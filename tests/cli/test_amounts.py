@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isostate.cli.amounts import amounts_of, axes_of, number_of, numbers_of
+from isostate.cli.amounts import amounts_of, axes_of, doubled, number_of, numbers_of, size_of
 from isostate.config import UserError
 
 
@@ -42,3 +42,26 @@ def test_what_is_no_grid_is_told(grid):
 
 def test_a_number_is_one():
     assert number_of("4e14", "--flops-per-s") == 4e14
+
+
+@pytest.mark.parametrize("text, size", [("4096", 4096), ("32k", 32_768), ("1M", 2**20), ("0.5K", 512), (" 2g ", 2**31)])
+def test_sizes_are_in_units_of_1024(text, size):
+    assert size_of(text, "--context") == size
+
+
+@pytest.mark.parametrize("text", ["", "k", "1.5", "0", "-1k", "1kk", "1e400", "many"])
+def test_what_is_no_size_is_told(text):
+    with pytest.raises(UserError, match="--context: "):
+        size_of(text, "--context")
+
+
+def test_a_range_doubles_and_ends_where_it_was_told():
+    assert doubled("1k..8k", "--sweep") == [1024, 2048, 4096, 8192]
+    assert doubled("3..20", "--sweep") == [3, 6, 12, 20]
+    assert doubled("7..7", "--sweep") == [7]
+
+
+@pytest.mark.parametrize("text", ["1k", "1k..", "..1k", "2k..1k", "a..b", "0..4"])
+def test_what_is_no_range_is_told(text):
+    with pytest.raises(UserError, match="--sweep: "):
+        doubled(text, "--sweep")

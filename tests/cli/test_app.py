@@ -10,7 +10,7 @@ import pytest
 import isostate
 from isostate.cli import app, main
 
-VERBS = ["run", "plan", "status", "report", "fit", "allocate", "next", "doctor"]
+VERBS = ["run", "plan", "status", "report", "fit", "allocate", "next", "cost", "doctor"]
 
 
 def test_the_version_is_told(capsys):

@@ -7,6 +7,7 @@ import math
 from isostate.config import UserError
 
 MOST_STEPS = 1000  # of one axis of a grid
+BINARY = {"k": 2**10, "m": 2**20, "g": 2**30}
 
 
 def numbers_of(text: str, option: str) -> tuple[float, ...]:
@@ -23,6 +24,31 @@ def number_of(text: str, option: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise UserError(f"{option}: {text.strip()} is not a positive finite number")
     return value
+
+
+def size_of(text: str, option: str) -> int:
+    """'4096', '32k', '1M': a whole number of at least 1; k, M and G are 1,024 and its powers."""
+    digits, unit = text.strip(), 1
+    if digits and digits[-1].lower() in BINARY:
+        digits, unit = digits[:-1], BINARY[digits[-1].lower()]
+    value = number_of(digits, option) * unit
+    if value != int(value):
+        raise UserError(f"{option}: {text.strip()!r} is not a whole number; such as 4096, 32k or 1M")
+    return int(value)
+
+
+def doubled(text: str, option: str) -> list[int]:
+    """'1k..1M': from the first to the last, each twice the one before. Raises UserError for anything else."""
+    first, dots, last = text.partition("..")
+    if not dots:
+        raise UserError(f"{option}: {text!r}: expected LOW..HIGH, such as 1k..1M")
+    low, high = size_of(first, option), size_of(last, option)
+    if low > high:
+        raise UserError(f"{option}: {text!r}: expected LOW..HIGH with LOW at most HIGH")
+    values = [low]
+    while 2 * values[-1] <= high:
+        values.append(2 * values[-1])
+    return values if values[-1] == high else [*values, high]
 
 
 def amounts_of(text: str | None, option: str) -> dict[str, float]:

@@ -18,6 +18,7 @@ import typer
 
 import isostate
 from isostate.cli.allocate import allocate
+from isostate.cli.cost import cost
 from isostate.cli.doctor import doctor
 from isostate.cli.fit import fit
 from isostate.cli.next import next_run
@@ -55,6 +56,7 @@ app.command(epilog="Example: isostate allocate --public epoch-chinchilla --compu
 app.command("next", epilog="Example: isostate next runs.csv --law chinchilla --target N=7e10,D=1.4e12 --within 0.01")(
     next_run
 )
+app.command(epilog="Example: isostate cost llama-2-7b --batch 8 --context 4k --hardware h100")(cost)
 app.command(epilog="Example: isostate doctor")(doctor)
 
 

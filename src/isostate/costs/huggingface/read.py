@@ -19,8 +19,13 @@ from isostate.costs.huggingface import MODEL_TYPES
 
 def read_huggingface(path: Path) -> Architecture:
     """The architecture that a config.json describes. Raises UserError, one line, for any file that describes none."""
+    return from_huggingface(read_json(path), str(path))
+
+
+def read_json(path: Path) -> Any:
+    """What the file holds. Raises UserError, one line, where that is no JSON."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"no file {path}; give the path of a model's config.json") from None
     except IsADirectoryError:
@@ -29,7 +34,6 @@ def read_huggingface(path: Path) -> Architecture:
         raise UserError(f"{path} cannot be read: {error.strerror}; give a file that you may read") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from None
-    return from_huggingface(values, str(path))
 
 
 def from_huggingface(values: Any, where: str) -> Architecture:
