@@ -1,5 +1,8 @@
 """Bootstraps draw what they say they draw."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,3 +70,19 @@ def test_every_scheme_spreads_about_the_truth_and_repeats_by_seed():
 def test_the_tail_widens_a_small_sample_and_leaves_a_large_one_alone():
     assert tail(0.95, 10**6, 5, "case") == pytest.approx(0.025, abs=1e-6)
     assert tail(0.95, 64, 5, "case") < tail(0.95, 64, 5, "residual") < 0.025
+
+
+RECORD = Path(__file__).resolve().parents[2] / "benchmarks" / "records" / "laws_coverage.json"
+
+
+def test_the_recorded_studies_of_every_law_cover_93_to_97_percent_for_parameters_and_predictions():
+    record = json.loads(RECORD.read_text())
+    assert record["level"] == 0.95
+    assert set(record["laws"]) == set(LAWS)
+    for name, design in [*record["state"].items(), *record["laws"].items()]:
+        assert design["studies"] >= 1000
+        assert any(key.startswith("prediction") for key in design["covered"])
+        for key, share in design["covered"].items():
+            assert 0.93 <= share <= 0.97, f"{name}: {key}"
+    for name, law in LAWS.items():
+        assert set(record["laws"][name]["covered"]) >= {*law.names, *law.derived}
