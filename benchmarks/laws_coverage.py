@@ -36,7 +36,13 @@ STATE_DESIGNS = {
 STATE_NOISE = 0.003
 # Of the log of the loss. Laws of many exponents, whose parameters trade against each other, need it smaller: beyond it
 # their intervals are curved, and no symmetric method covers.
-NOISE = dict.fromkeys(LAWS, 1e-3) | {"chinchilla": 1e-2, "farseer": 1e-5, "state-all": 1e-4, "fine-grained": 1e-4}
+NOISE = dict.fromkeys(LAWS, 1e-3) | {
+    "chinchilla": 1e-2,
+    "farseer": 1e-5,
+    "state-all": 1e-4,
+    "frontier": 1e-2,
+    "fine-grained": 1e-4,
+}
 REFITS = 500
 LEAST_POINTS = 24  # designs are repeated, as with seeds, until they have as many
 
