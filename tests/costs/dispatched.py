@@ -14,21 +14,44 @@ from isostate.model import Decoder, ModelConfig
 VOCABULARY = 29
 
 
+# Operations that make no tensor, and those that are products or fused kernels: counted elsewhere.
+VIEWS = {"view", "_unsafe_view", "t", "transpose", "expand", "slice", "select", "split", "split_with_sizes", "permute"}
+VIEWS |= {"detach", "alias", "unsqueeze", "squeeze", "empty", "empty_like", "new_empty", "new_empty_strided"}
+PRODUCTS = {"mm", "bmm", "addmm_", "addmm"}
+
+
 class _Count(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.number = 0
+        self.elements = 0.0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
         self.number += 1
-        return func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name not in VIEWS | PRODUCTS and "attention" not in name:
+            results = result if isinstance(result, (tuple, list)) else [result]
+            sizes = [x.numel() * x.element_size() / 4 for x in results if isinstance(x, Tensor)]
+            summed = [x.numel() for x in args if isinstance(x, Tensor)] if name in ("sum", "linalg_vector_norm") else []
+            self.elements += max([*sizes, *summed], default=0)
+        return result
 
 
 def dispatched(work: Callable[[], object]) -> int:
+    """How many operations."""
     counter = _Count()
     with counter:
         work()
     return counter.number
+
+
+def elements_made(work: Callable[[], object]) -> float:
+    """Elements, of float32's size, that operations other than products write, or read to sum them."""
+    counter = _Count()
+    with counter:
+        work()
+    return counter.elements
 
 
 def model_of(mixer: MixerConfig, **changes) -> ModelConfig:

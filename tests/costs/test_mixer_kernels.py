@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from isostate.costs.kernels import STREAMS
 from isostate.costs.mixer_kernels import mixer_parts
 from isostate.costs.operators import training_parts
 from isostate.mixers.contract import MixerConfig
+from isostate.mixers.linear import LinearConfig
+from isostate.mixers.power import PowerConfig
+from isostate.mixers.softmax import SoftmaxConfig
+from isostate.mixers.taylor import TaylorConfig
+from isostate.mixers.window import WindowConfig
 from isostate.model import Decoder
-from tests.costs.dispatched import dispatched, model_of, tokens
+from tests.costs.dispatched import dispatched, elements_made, model_of, tokens
 from tests.mixers.cases import CASES, name_of
 
 BATCH, CONTEXT = 2, 130
+# Of the sizes that people run, where elements outweigh what is small.
+WIDE = [
+    SoftmaxConfig(d_model=64, n_heads=4, positions="rotary"),
+    SoftmaxConfig(d_model=64, n_heads=4, n_kv_heads=2, qk_norm="rms"),
+    SoftmaxConfig(d_model=64, n_heads=4, positions="alibi"),
+    WindowConfig(d_model=64, n_heads=4, window=64, positions="alibi"),
+    WindowConfig(d_model=64, n_heads=4, window=300),
+    LinearConfig(d_model=64, n_heads=4),
+    LinearConfig(d_model=64, n_heads=4, positions="alibi"),
+    LinearConfig(d_model=64, n_heads=4, gate="head"),
+    TaylorConfig(d_model=64, head_dim=16, positions="alibi"),
+    PowerConfig(d_model=64, head_dim=16, gate="head"),
+    PowerConfig(d_model=64, head_dim=8, degree=4),
+]
 EXTRAS = [{"mlp": "gelu", "norm": "layer"}, {"conv_taps": 4}]
 
 
@@ -38,6 +60,22 @@ def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer):
         counted = [b - a for a, b in zip(counts(config), counts(deeper), strict=True)]
         mine = [b - a for a, b in zip(predicted(config), predicted(deeper), strict=True)]
         assert mine == pytest.approx(counted, rel=0.1)
+
+
+@pytest.mark.parametrize("mixer", WIDE, ids=name_of)
+def test_kernels_write_the_elements_that_torch_writes(mixer):
+    config = model_of(mixer, d_ff=176, vocab_size=256)
+    model, tokens_BT = Decoder(config), tokens(BATCH, 512)
+    model.loss(tokens_BT, tokens_BT)[0].backward()
+    written = elements_made(lambda: model.loss(tokens_BT, tokens_BT)[0].backward())
+    parts = [part for part in training_parts(config, BATCH, 512) if part.name != "optimizer"]
+    mine = sum(
+        part.times * kernel.times * math.prod(kernel.shape)
+        for part in parts
+        for kernel in part.kernels
+        if kernel.kind in STREAMS
+    )
+    assert mine == pytest.approx(written, rel=0.12)
 
 
 def test_a_mixer_whose_kernels_are_not_written_is_told():

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import mean, median
+from statistics import mean
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ from isostate.costs.training import peak_train_bytes
 from isostate.model import Decoder, ModelConfig
 
 LARGEST_FLOPS, LARGEST_ELEMENTS = 6e8, 2**24  # of a measured kernel; larger ones run at the rate of the nearest
-ROUNDS, ROUND_S = 5, 2e-3  # the median of so many, each at least so long
+ROUNDS, ROUND_S = 5, 2e-3  # the first quartile of so many, each at least so long
 POOLS = tuple(2**20 * megabytes for megabytes in (2, 8, 12, 16, 20, 24, 32, 64))
 
 
@@ -109,19 +109,19 @@ class Calibration:
         return self.seconds_of(decode_parts(config, batch, context), self.decode_call_s, used)
 
 
-def middle_of(calibrations: Sequence[Calibration]) -> Calibration:
-    """Of several measurings of one machine the median of every number: it drifts, and does other work meanwhile."""
+def undisturbed(calibrations: Sequence[Calibration]) -> Calibration:
+    """Of several measurings of one machine the first quartile of every number: it drifts, and does other work."""
 
     def curves(name: Literal["cached", "from_memory"]) -> dict[Kind, Curve]:
         every = [getattr(one, name) for one in calibrations]
-        middle = {kind: np.median([one[kind].seconds for one in every], axis=0) for kind in every[0]}
-        return {kind: Curve(kind, every[0][kind].axes, seconds) for kind, seconds in middle.items()}
+        best = {kind: np.quantile([one[kind].seconds for one in every], 0.25, axis=0) for kind in every[0]}
+        return {kind: Curve(kind, every[0][kind].axes, seconds) for kind, seconds in best.items()}
 
     return Calibration(
         curves("cached"),
         curves("from_memory"),
-        median(one.train_call_s for one in calibrations),
-        median(one.decode_call_s for one in calibrations),
+        first_quartile([one.train_call_s for one in calibrations]),
+        first_quartile([one.decode_call_s for one in calibrations]),
         tuple(np.median([one.missed for one in calibrations], axis=0).tolist()),
         sum(one.took_s for one in calibrations),
     )
@@ -136,7 +136,7 @@ def calibrate() -> Calibration:
 
 
 def seconds_of(work: Work) -> float:
-    """One run: the median of a few rounds of as many runs as a round is long."""
+    """One run: the first quartile of a few rounds, each of many runs."""
     work()
     began = own_clock()
     work()
@@ -147,7 +147,12 @@ def seconds_of(work: Work) -> float:
         for _ in range(runs):
             work()
         rounds.append((own_clock() - began) / runs)
-    return median(rounds)
+    return first_quartile(rounds)
+
+
+def first_quartile(values: Sequence[float]) -> float:
+    """What a machine takes when little disturbs it: its other work only slows it down, and the best may be luck."""
+    return float(np.quantile(values, 0.25))
 
 
 def own_clock() -> float:
@@ -211,7 +216,7 @@ def _tiny_update_s(config: ModelConfig) -> float:
     tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    return median(_timed(lambda: model.loss(tokens_BT, tokens_BT)[0].backward()))
+    return first_quartile(_timed(lambda: model.loss(tokens_BT, tokens_BT)[0].backward()))
 
 
 def _tiny_decode_s(config: ModelConfig) -> float:
@@ -219,7 +224,7 @@ def _tiny_decode_s(config: ModelConfig) -> float:
     tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
     with torch.inference_mode():
         _, state = model(tokens_BT)
-        return median(_timed(lambda: model(tokens_BT[:, :1], state, "recurrent")))
+        return first_quartile(_timed(lambda: model(tokens_BT[:, :1], state, "recurrent")))
 
 
 def _timed(work: Work) -> list[float]:

@@ -1,6 +1,6 @@
 """The kernels of the linear family's chunked form, forward and backward: `mixers/recurrence.py`, line by line.
 
-Letters as there: P expanded keys, V values (with the normaliser's column), C positions in a chunk.
+Letters as there: P expanded keys, K keys, V values (with the normaliser's column).
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class _Engine:
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """P, K, V, C."""
+        """P, K, V, and the positions of a chunk."""
         V = self.mixer.head_dim + self.normalised
-        C = self.mixer.chunk or best_chunk(self.feature_map, V, self.context)
-        return self.feature_map.expanded_size, self.mixer.head_dim, V, C
+        chunk = self.mixer.chunk or best_chunk(self.feature_map, V, self.context)
+        return self.feature_map.expanded_size, self.mixer.head_dim, V, chunk
 
     @property
     def n_chunks(self) -> int:
@@ -57,8 +57,8 @@ class _Engine:
 
     def groups(self) -> list[tuple[int, int]]:
         """Chunks whose phi are held at once, as in `mixers/chunks.py`."""
-        P, _, _, C = self.sizes
-        size = max(1, GROUP_ELEMENTS // (self.rows * C * max(P, C)))
+        P, _, _, chunk = self.sizes
+        size = max(1, GROUP_ELEMENTS // (self.rows * chunk * max(P, chunk)))
         return [(n, min(n + size, self.n_chunks)) for n in range(0, self.n_chunks, size)]
 
 
@@ -68,18 +68,19 @@ def engine_kernels(
     """Forward and backward from an empty state, the last state not asked for."""
     engine = _Engine(mixer, batch, context)
     forward, backward = _around(engine)
-    forward += [*_into_chunks(engine), *_decays(engine), *calls(27)]
-    backward += [*_into_chunks(engine), *_decays(engine), *calls(24)]
-    for first, last in engine.groups():
-        forward += _forward_group(engine, first, last)
-        backward += _backward_group(engine, first, last)
+    forward += [*_into_chunks(engine), *_decays(engine), *calls(26)]
+    backward += [*_into_chunks(engine), *_decays(engine), *calls(21)]
+    groups = engine.groups()
+    for first, last in groups:
+        forward += _forward_group(engine, first, last, whole=len(groups) == 1)
+        backward += _backward_group(engine, first, last, whole=len(groups) == 1)
     return tuple(forward), tuple(backward)
 
 
 def _into_chunks(engine: _Engine) -> list[Kernel]:
     """Queries and keys with positions last; the last chunk filled up."""
-    _, K, V, C = engine.sizes
-    padded = engine.rows * engine.n_chunks * C
+    _, K, V, chunk = engine.sizes
+    padded = engine.rows * engine.n_chunks * chunk
     kernels = [Kernel("transpose", (engine.rows * engine.context, K), 2)]
     return kernels + ([Kernel("copy", (padded * K,), 2), Kernel("copy", (padded * V,))] if engine.padding else [])
 
@@ -89,7 +90,7 @@ def _around(engine: _Engine) -> tuple[list[Kernel], list[Kernel]]:
     _, K, V, _ = engine.sizes
     n_positions = engine.rows * engine.context
     rows, n_keys = (n_positions, K), n_positions * K
-    forward, backward = [], [Kernel("strided", rows, 2)]
+    forward, backward = [Kernel("strided", rows)], [Kernel("strided", rows, 5)]  # from heads, and back to them
     if isinstance(engine.mixer, LinearConfig) and engine.mixer.phi != "identity":
         forward.append(Kernel("gelu", (n_keys,), 2))
         backward.append(Kernel("gelu backward", (n_keys,), 2))
@@ -108,37 +109,37 @@ def _around(engine: _Engine) -> tuple[list[Kernel], list[Kernel]]:
 
 def _decays(engine: _Engine) -> list[Kernel]:
     """Between the positions of every chunk, in float64 first; ALiBi's without a gate are one chunk's for all."""
-    C = engine.sizes[3]
+    chunk = engine.sizes[3]
     if not engine.decayed:
-        return [Kernel("map", (C * C,)), *calls(1)]
+        return [Kernel("map", (chunk * chunk,)), *calls(1)]
     shared = engine.mixer.gate == "none"
     n_chunks = 1 if shared and not engine.padding else engine.n_chunks
-    between = (engine.mixer.n_heads if shared else engine.rows) * n_chunks * C * C
+    between = (engine.mixer.n_heads if shared else engine.rows) * n_chunks * chunk * chunk
     doubles = Kernel("map", (2 * between,), 2)  # a float64 moves as much as two float32
     return [doubles, Kernel("update", (2 * between,)), Kernel("exp", (between,)), *calls(23)]
 
 
-def _monomials(feature_map: PolynomialMap, n_matrices: int, C: int) -> list[Kernel]:
-    """Degree by degree: two gathers of rows of C positions, and their product."""
+def _monomials(feature_map: PolynomialMap, n_matrices: int, chunk: int) -> list[Kernel]:
+    """Degree by degree: two gathers of rows as long as a chunk, and their product."""
     kernels: list[Kernel] = []
     for degree in range(2, feature_map.degree + 1):
         n_rows = n_matrices * math.comb(feature_map.head_dim + degree - 1, degree)
-        kernels += [Kernel("gather", (n_rows, C), 2), Kernel("map", (n_rows * C,))]
+        kernels += [Kernel("gather", (n_rows, chunk), 2), Kernel("map", (n_rows * chunk,))]
     if len(feature_map.used_degrees) > 1:
-        kernels.append(Kernel("copy", (n_matrices * feature_map.expanded_size * C,)))
+        kernels.append(Kernel("copy", (n_matrices * feature_map.expanded_size * chunk,)))
     return kernels
 
 
-def _monomials_backward(feature_map: PolynomialMap, n_matrices: int, C: int) -> list[Kernel]:
+def _monomials_backward(feature_map: PolynomialMap, n_matrices: int, chunk: int) -> list[Kernel]:
     """The levels again, then from the highest degree down: two gathers, two products, two scatters."""
-    kernels: list[Kernel] = [Kernel("update", (n_matrices * feature_map.head_dim * C,))]
+    kernels: list[Kernel] = [Kernel("update", (n_matrices * feature_map.head_dim * chunk,))]
     for degree in range(2, feature_map.degree + 1):
         n_rows = n_matrices * math.comb(feature_map.head_dim + degree - 1, degree)
         below = n_matrices * math.comb(feature_map.head_dim + degree - 2, degree - 1)
-        kernels += [Kernel("gather", (n_rows, C), 2), Kernel("update", (n_rows * C,), 2)]
-        kernels += [Kernel("scatter", (n_rows, C), 2), Kernel("update", (below * C,))]
+        kernels += [Kernel("gather", (n_rows, chunk), 2), Kernel("update", (n_rows * chunk,), 2)]
+        kernels += [Kernel("scatter", (n_rows, chunk), 2), Kernel("update", (below * chunk,))]
         if degree < feature_map.degree:
-            kernels += [Kernel("gather", (n_rows, C), 2), Kernel("map", (n_rows * C,))]
+            kernels += [Kernel("gather", (n_rows, chunk), 2), Kernel("map", (n_rows * chunk,))]
     return kernels
 
 
@@ -155,60 +156,68 @@ def _similarity(feature_map: PolynomialMap, n_scores: int, with_slope: bool) -> 
     return [Kernel("map", (n_scores,), n_products + 1 + 2 * with_slope)]
 
 
-def _forward_group(engine: _Engine, first: int, last: int) -> list[Kernel]:
-    P, K, V, C = engine.sizes
+def _forward_group(engine: _Engine, first: int, last: int, whole: bool) -> list[Kernel]:
+    P, K, V, chunk = engine.sizes
     n_matrices, reading = engine.rows * (last - first), engine.rows * (last - max(first, 1))
     kernels = [
-        *_monomials(engine.feature_map, n_matrices, C),
-        Kernel("batched matmul", (P, C, V), units=n_matrices),
+        *_monomials(engine.feature_map, n_matrices, chunk),
+        Kernel("batched matmul", (P, chunk, V), units=n_matrices),
         Kernel("map", (engine.rows * P * V,), last - first),  # the scan
-        Kernel("batched matmul", (C, K, C), units=n_matrices),
-        *_similarity(engine.feature_map, n_matrices * C * C, with_slope=False),
-        Kernel("update", (n_matrices * C * C,)),  # the mask or the decays
-        Kernel("batched matmul", (C, C, V), units=n_matrices),
-        Kernel("copy", (n_matrices * C * V,)),
+        Kernel("batched matmul", (chunk, K, chunk), units=n_matrices),
+        *_similarity(engine.feature_map, n_matrices * chunk * chunk, with_slope=False),
+        Kernel("update", (n_matrices * chunk * chunk,)),  # the mask or the decays
+        Kernel("batched matmul", (chunk, chunk, V), units=n_matrices),
+        Kernel("copy", (n_matrices * chunk * V,)),
         *calls(23 + 3 * (last - first)),
     ]
-    kernels += [Kernel("map", (n_matrices * C * V,)), *calls(3 + last - first)] if engine.decayed else []
+    if not whole:  # parts of queries, keys and values, which each product copies
+        kernels += [Kernel("copy", (n_matrices * chunk * K,), 3), Kernel("copy", (n_matrices * chunk * V,), 2)]
+    kernels += [Kernel("map", (n_matrices * chunk * V,)), *calls(3 + last - first)] if engine.decayed else []
     if reading:
         kernels += [
-            *_monomials(engine.feature_map, reading, C),
+            *_monomials(engine.feature_map, reading, chunk),
             Kernel("map of saved", (reading * P * V,)),
-            Kernel("batched matmul", (C, P, V), units=reading),
-            Kernel("update", (reading * C * V,), 1 + engine.decayed),
-            *calls(18),
+            Kernel("batched matmul", (chunk, P, V), units=reading),
+            Kernel("update", (reading * chunk * V,), 1 + engine.decayed),
+            Kernel("copy", (reading * chunk * K,)),
+            Kernel("copy", (reading * chunk * V,)),
+            *calls(16),
         ]
     return kernels
 
 
-def _backward_group(engine: _Engine, first: int, last: int) -> list[Kernel]:
-    P, K, V, C = engine.sizes
+def _backward_group(engine: _Engine, first: int, last: int, whole: bool) -> list[Kernel]:
+    P, K, V, chunk = engine.sizes
     n_matrices, reading = engine.rows * (last - first), engine.rows * (last - max(first, 1))
     writing = engine.rows * (min(last, engine.n_chunks - 1) - first)
     kernels = [
-        Kernel("batched matmul", (C, K, C), units=n_matrices),
-        *_similarity(engine.feature_map, n_matrices * C * C, with_slope=True),
-        Kernel("batched matmul", (C, V, C), units=n_matrices),
-        Kernel("update", (n_matrices * C * C,), 3),
-        Kernel("batched matmul", (K, C, C), 2, n_matrices),
-        Kernel("batched matmul", (C, C, V), units=n_matrices),
-        Kernel("copy", (n_matrices * C * K,), 2),
-        Kernel("copy", (n_matrices * C * V,)),
+        Kernel("batched matmul", (chunk, K, chunk), units=n_matrices),
+        *_similarity(engine.feature_map, n_matrices * chunk * chunk, with_slope=True),
+        Kernel("batched matmul", (chunk, V, chunk), units=n_matrices),
+        Kernel("update", (n_matrices * chunk * chunk,), 3),
+        Kernel("batched matmul", (K, chunk, chunk), 2, n_matrices),
+        Kernel("batched matmul", (chunk, chunk, V), units=n_matrices),
+        Kernel("copy", (n_matrices * chunk * K,), 2),
+        Kernel("copy", (n_matrices * chunk * V,)),
         Kernel("update", (n_matrices * P * V,)),
         Kernel("copy", (n_matrices * P * V,)),
         Kernel("map", (engine.rows * P * V,), last - first),  # the scan
         *calls(32 + (3 + engine.decayed) * (last - first)),
     ]
-    for n_used, products in ((reading, ((P, C, V), (P, V, C))), (writing, ((P, V, C), (C, P, V)))):
+    if not whole:
+        kernels += [Kernel("copy", (n_matrices * chunk * K,), 4), Kernel("copy", (n_matrices * chunk * V,), 3)]
+    for n_used, products in ((reading, ((P, chunk, V), (P, V, chunk))), (writing, ((P, V, chunk), (chunk, P, V)))):
         if n_used > 0:
             kernels += [
-                *_monomials(engine.feature_map, n_used, C),
-                *_monomials_backward(engine.feature_map, n_used, C),
+                *_monomials(engine.feature_map, n_used, chunk),
+                *_monomials_backward(engine.feature_map, n_used, chunk),
                 *(Kernel("batched matmul", product, units=n_used) for product in products),
-                Kernel("update", (n_used * C * (K + V),)),
-                *calls(34 + 3 * engine.decayed),
+                Kernel("update", (n_used * chunk * (K + V),)),
+                Kernel("copy", (n_used * chunk * K,), 2),
+                Kernel("copy", (n_used * P * V,)),
+                *calls(31 + 3 * engine.decayed),
             ]
-            kernels += [Kernel("map", (n_used * C * V,))] if engine.decayed else []
+            kernels += [Kernel("map", (n_used * chunk * V,))] if engine.decayed else []
     if reading > 0:
         kernels += [Kernel("map of saved", (reading * P * V,)), Kernel("update", (reading * P * V,))]
     if engine.mixer.gate == "head":

@@ -175,7 +175,7 @@ def _window_blocks(mixer: WindowConfig, batch: int, context: int) -> Pass:
     repeats = _repeated_heads(mixer, batch * context)
     scores = _scores(n_heads * n_blocks, block, 2 * block, size)
     forward = (
-        Kernel("strided", rows, 3),  # keys and values joined with the remembered; scaled queries
+        Kernel("strided", rows, 4),  # keys and values joined with the remembered; scaled queries; back from heads
         *repeats.forward,
         Kernel("copy", (padded,), 2),
         Kernel("copy", (2 * one,), 2),
@@ -183,17 +183,17 @@ def _window_blocks(mixer: WindowConfig, batch: int, context: int) -> Pass:
         *_bias(mixer, block, 2 * block),
         Kernel("copy", (bias * n_blocks,)),
         *scores.forward,
-        *calls(37),
+        *calls(36),
     )
     backward = (
         *scores.backward,
         Kernel("update", (padded,), 4),  # keys and values, each as the own block's and the next one's
         Kernel("copy", (one,), 4),
         Kernel("map", (padded,), 2),
-        Kernel("strided", rows, 3),
+        Kernel("strided", rows, 4),
         Kernel("map", (n_heads * context * size,)),
         *repeats.backward,
-        *calls(27),
+        *calls(26),
     )
     return Pass(forward, backward)
 
