@@ -30,6 +30,6 @@ def faults(call: str) -> tuple[str, int]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux's")
 def test_a_step_faults_its_pages_once_instead_of_every_time():
     kept, count = faults("keep_freed_memory()")
-    _, count_without = faults("None")
     assert kept == "True"
-    assert count < count_without / 10
+    # 16 blocks of 1,024 pages, 20 times; how many of them glibc's defaults fault again depends on where the blocks lie
+    assert count < 20 * 16 * 1024 / 100
