@@ -48,13 +48,16 @@ class AdamW:
         assert len(self._parameters) == len(decay) + len(no_decay), "a parameter is either decayed or not"
         n_decay, n_all = (sum(map(_room, group.values())) for group in (decay, self._parameters))
         like = next(iter(self._parameters.values())).detach()
-        weights, self._grads, exp_avg, exp_avg_sq = (like.new_zeros(n_all) for _ in range(4))
+        weights = like.new_zeros(n_all)
+        for name, view in self._views(weights).items():  # first, so that the old weights are gone before more is needed
+            view.copy_(self._parameters[name].detach())
+            self._parameters[name].data = view
+        del like
+        self._grads, exp_avg, exp_avg_sq = (torch.zeros_like(weights) for _ in range(3))
         self._moments = {"exp_avg": self._views(exp_avg), "exp_avg_sq": self._views(exp_avg_sq)}
         self._grad_views = self._views(self._grads)
-        for name, view in self._views(weights).items():
-            parameter = self._parameters[name]
-            view.copy_(parameter.detach())
-            parameter.data, parameter.grad = view, self._grad_views[name]
+        for name, view in self._grad_views.items():
+            self._parameters[name].grad = view
 
         parts = [(slice(0, n_decay), weight_decay), (slice(n_decay, n_all), 0.0)]
         self._groups = [
