@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from isostate.costs.counting import matmul_flops
 from isostate.costs.decode_kernels import decode_parts
-from tests.costs.counting import matmul_flops
 from tests.costs.dispatched import dispatched, generation, model_of
 from tests.mixers.cases import CASES, name_of
 

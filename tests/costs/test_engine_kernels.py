@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from isostate.costs import engine_kernels
+from isostate.costs.counting import matmul_flops
 from isostate.costs.engine_kernels import engine_kernels as kernels_of
 from isostate.mixers import build_mixer, chunks
 from isostate.mixers.linear_family import LinearFamilyConfig
-from tests.costs.counting import matmul_flops
 from tests.costs.dispatched import dispatched
 from tests.mixers.cases import CASES, name_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from isostate.costs.counting import matmul_flops
 from isostate.costs.measured_kernels import CACHED_POOL, MEASURED, MEMORY_POOL, _chain, _fresh, _others, matmul_in_pool
-from tests.costs.counting import matmul_flops
 
 
 @pytest.mark.parametrize("kind", MEASURED)

@@ -1,15 +1,16 @@
-"""Forward costs: matmul FLOPs are those that torch counts, to the integer; saved elements are those that it keeps."""
+"""Forward costs: matmul FLOPs are those that torch counts, to the integer, halved for causality or whole."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from isostate.costs import forward_cost, saved_elements
+from isostate.config import UserError
+from isostate.costs import forward_cost
+from isostate.costs.counting import matmul_flops
 from isostate.mixers import FORMS, softmax
-from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.softmax import AttentionConfig
 from isostate.model import Decoder, ModelConfig
-from tests.costs.counting import matmul_flops, saved_float_elements
 from tests.mixers.cases import CASES, name_of
 
 BATCH, VOCABULARY = 3, 29
@@ -42,29 +43,28 @@ def test_blocks_of_queries_are_counted_against_their_past_alone(monkeypatch):
     assert counted < forward_cost(config, BATCH, 130, "parallel").matmul_flops
 
 
-def shared_tables(config: ModelConfig, context: int) -> int:
-    """Elements that all layers share: rotary angles, weights of monomials, ALiBi's slopes. No batch makes them more."""
-    mixer = config.mixer
-    angles = 2 * context * mixer.head_dim if mixer.positions == "rotary" else 0
-    if not isinstance(mixer, LinearFamilyConfig):
-        return angles
-    slopes = mixer.n_heads if mixer.positions == "alibi" and mixer.gate == "none" else 0
-    return angles + config.n_layers * (mixer.feature_map.expanded_size + slopes)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"mlp": "gelu", "norm": "layer"}, {"conv_taps": 4, "embeddings": "untied"}],
-    ids=["defaults", "gelu and layer norm", "convolution, untied"],
-)
+@pytest.mark.parametrize("form", FORMS)
 @every_case
-def test_saved_elements_are_what_torch_keeps(mixer, changes):
-    config = model_of(mixer, **changes)
-    model = Decoder(config)
-    for context in (50, 128):
-        given = [*model.parameters(), *model.init_state(BATCH).tensors()]
-        kept = saved_float_elements(given, model.loss, tokens(context), tokens(context))
-        assert kept == saved_elements(config, BATCH, context) + shared_tables(config, context)
+def test_halved_attention_is_the_pairs_that_are_seen(mixer, form):
+    context = 40
+    config = model_of(mixer)
+    whole, halved = (forward_cost(config, BATCH, context, form, causal).matmul_flops for causal in ("whole", "halved"))
+    if not isinstance(mixer, AttentionConfig):
+        assert halved <= whole
+        return
+    window = getattr(mixer, "window", context)
+    seen = sum(min(t + 1, window) for t in range(context))
+    around = forward_cost(config, BATCH, context, "recurrent").matmul_flops
+    pairs = 4 * config.n_layers * BATCH * mixer.n_heads * mixer.head_dim * seen
+    assert halved == around, "the recurrent form multiplies what is seen alone"
+    assert whole >= halved >= pairs
+
+
+def test_halving_the_linear_family_halves_pairs_inside_its_chunks():
+    mixer = CASES[10]  # two heads of 8, chunks of 16
+    context, rows = 48, BATCH * 2
+    whole, halved = (mixer.cost(BATCH, context, "chunked", causal).matmul_flops for causal in ("whole", "halved"))
+    assert whole - halved == 2 * rows * 3 * (16 * 16 - 16 * 17 // 2) * (8 + 9)
 
 
 def test_a_gpts_forward_is_the_published_formula():
@@ -90,3 +90,10 @@ def test_costs_grow_with_the_batch_and_count_bytes_and_other_flops(mixer):
     assert two.matmul_flops == 2 * one.matmul_flops
     assert two.other_flops == 2 * one.other_flops > 0
     assert one.moved_bytes < two.moved_bytes <= 2 * one.moved_bytes, "weights are read once for the batch"
+
+
+def test_a_context_beyond_learned_positions_has_no_cost():
+    config = model_of(CASES[0], position_embedding="learned", max_context=64)
+    forward_cost(config, 1, 64)
+    with pytest.raises(UserError, match="a context of 65 tokens: the learned positions end at max_context = 64"):
+        forward_cost(config, 1, 65)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isostate.costs import forward_cost
+from isostate.costs import counting, forward_cost
 from isostate.costs.operators import decode_operators, forward_operators, training_operators, training_parts
 from isostate.model import Decoder, ModelConfig
 from isostate.quantities import Operator
-from tests.costs import counting
 from tests.costs.dispatched import model_of, tokens
 from tests.mixers.cases import CASES, name_of
 

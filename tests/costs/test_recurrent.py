@@ -6,12 +6,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from isostate.costs.counting import matmul_flops
 from isostate.costs.formula import count_params, forward_cost_of, state_growth, state_size_of
 from isostate.costs.preset_table import find_preset
 from isostate.costs.recurrent import RWKV4, Mamba, Mamba2, RWKV4ChannelMix
 from isostate.costs.sublayer import Run
 from tests.costs.architectures import stack
-from tests.costs.counting import matmul_flops
 
 GPT_2_SIZES = {"kind": "mamba", "d_inner": 1536, "d_state": 16, "conv_taps": 4, "dt_rank": 48}
 

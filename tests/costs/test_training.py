@@ -1,16 +1,21 @@
-"""Training costs: three forwards, about 6 N a token; the peak of memory within what the estimate claims."""
+"""Training costs: three forwards, about 6 N a token; the peak of memory, of the loop that trains."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from isostate.costs import forward_cost, peak_train_bytes, train_flops, train_step_cost
-from isostate.mixers.linear_family import LinearFamilyConfig
-from isostate.mixers.recurrence import best_chunk
-from isostate.model import Decoder, ModelConfig
-from tests.costs.counting import matmul_flops, peak_allocated_bytes
-from tests.mixers.cases import CASES, name_of
+from isostate.costs import (
+    alive_at_peak,
+    counting,
+    kept_activations,
+    peak_train_bytes,
+    train_flops,
+    train_step_cost,
+    training_memory,
+)
+from isostate.model import Decoder, ModelConfig, decayed_parameters
+from isostate.train import OPTIMIZERS
 
 BATCH, VOCABULARY = 3, 29
 
@@ -18,31 +23,6 @@ BATCH, VOCABULARY = 3, 29
 def model_of(mixer, **changes) -> ModelConfig:
     sizes = {"vocab_size": VOCABULARY, "n_layers": 2, "d_model": mixer["d_model"]}
     return ModelConfig.parse(sizes | {"mixer": mixer} | changes, "m")
-
-
-def step(model: Decoder, batch: int, context: int) -> None:
-    tokens_BT = torch.zeros(batch, context, dtype=torch.long)
-    model.loss(tokens_BT, tokens_BT)[0].backward()
-
-
-def recomputed_minus_skipped(mixer: LinearFamilyConfig, context: int) -> int:
-    """The engine's backward makes the scores again, and passes nothing back to the last state, which nobody reads."""
-    P, K, V = mixer.feature_map.expanded_size, mixer.head_dim, mixer.head_dim + (mixer.normaliser == "sum")
-    chunk = mixer.chunk or best_chunk(mixer.feature_map, V, context)
-    n_chunks = -(-context // chunk)
-    return 2 * BATCH * mixer.n_heads * chunk * (n_chunks * chunk * K - 2 * P * V)
-
-
-@pytest.mark.parametrize("mixer", [c for c in CASES if c.kind != "softmax"], ids=name_of)
-def test_a_step_is_three_forwards_but_for_what_the_backward_computes_again_or_skips(mixer):
-    config = model_of(mixer.to_dict(), conv_taps=4)
-    model = Decoder(config)
-    for context in (50, 130):
-        counted = matmul_flops(step, model, BATCH, context)
-        expected = 3 * forward_cost(config, BATCH, context).matmul_flops
-        assert train_step_cost(config, BATCH, context).matmul_flops == expected
-        extra = recomputed_minus_skipped(mixer, context) if isinstance(mixer, LinearFamilyConfig) else 0
-        assert counted == expected + config.n_layers * extra
 
 
 @pytest.mark.parametrize("kind", ["softmax", "linear", "power"])
@@ -64,18 +44,70 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("vocab_size, batch, context", [(256, 16, 256), (2048, 2, 512)])
+GPT2 = {
+    **{"mlp": "gelu-tanh", "norm": "layer", "bias": "all", "dropout": 0.1, "conv_taps": 0},
+    **{"position_embedding": "learned", "max_context": 512},
+}
+OPTIONS = {"plain": {"conv_taps": 4}, "gpt2": GPT2, "parallel": {"block": "parallel", "mlp": "reglu", "norm": "layer"}}
+
+
+def train(config: ModelConfig, batch: int, context: int, recompute: str) -> None:
+    """What a run does (train/loop.py): two updates, of which the second begins with all that stays."""
+    model = Decoder(config)
+    optimizer = OPTIMIZERS["adamw"](*decayed_parameters(model), betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1)
+    inputs_BT, targets_BT = (torch.zeros(batch, context, dtype=torch.long) for _ in range(2))
+    for _ in range(2):
+        loss = model.train_loss(inputs_BT, targets_BT, recompute=recompute)
+        loss.backward()
+        optimizer.gradient_norm().item()
+        optimizer.step(1e-3)
+
+
+@pytest.mark.parametrize("recompute", ["none", "blocks"])
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", MODELS)
-def test_the_peak_of_memory_is_within_a_quarter_of_the_estimate(name, vocab_size, batch, context):
-    config = model_of(MODELS[name], vocab_size=vocab_size, conv_taps=4)
+def test_the_peak_of_training_is_the_allocators(name, options, recompute):
+    config = model_of(MODELS[name], vocab_size=512, n_layers=3, **OPTIONS[options])
+    batch, context = (4, 256) if options == "plain" else (2, 200)
+    counting.forget_tables()
+    measured = counting.peak_allocated_bytes(lambda: train(config, batch, context, recompute))
+    predicted = training_memory(config, batch, context, recompute=recompute).total
+    # 3 % is what is asked for; what is claimed is all but scalars and, where tables are made, their first versions.
+    assert predicted == pytest.approx(measured, rel=2e-4)
 
-    def train():
-        model = Decoder(config)
-        optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-        for _ in range(2):  # the second step has the moments from the beginning
-            step(model, batch, context)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=False)
 
-    measured = peak_allocated_bytes(train)
-    assert 0.8 < peak_train_bytes(config, batch, context) / measured < 1.25
+def test_a_model_far_larger_than_its_batch_is_told_by_what_stays():
+    config = model_of(MODELS["softmax"], vocab_size=4096, n_layers=2, d_ff=2048)
+    measured = counting.peak_allocated_bytes(lambda: train(config, 1, 8, "none"))
+    memory = training_memory(config, 1, 8)
+    assert memory.total == pytest.approx(measured, rel=2e-3)
+    assert memory.weights + memory.gradients + memory.optimizer > 0.75 * memory.total
+
+
+def test_parts_of_the_memory_sum_to_it_and_recomputation_lowers_the_step_alone():
+    config = model_of(MODELS["power"], n_layers=6)
+    plain, again = (training_memory(config, 8, 256, recompute=recompute) for recompute in ("none", "blocks"))
+    assert plain.total == plain.weights + plain.gradients + plain.optimizer + plain.batch + plain.tables + plain.step
+    assert peak_train_bytes(config, 8, 256) == plain.total
+    assert plain.kept == kept_activations(config, 8, 256)
+    assert again.kept == kept_activations(config, 8, 256, recompute="blocks")
+    assert peak_train_bytes(config, 8, 256, "blocks") == again.total
+    assert again.step < plain.step / 2
+    assert (again.weights, again.batch) == (plain.weights, plain.batch)
+
+
+def test_what_lives_at_the_peak_has_names():
+    config = model_of(MODELS["softmax"], n_layers=3)
+    rows = alive_at_peak(config, 4, 256)
+    assert sum(nbytes for _, nbytes in rows) == training_memory(config, 4, 256).step
+    names = dict(rows)
+    kept = kept_activations(config, 4, 256).layer_bytes
+    assert names["kept by the other layers"] == 2 * kept
+
+
+def test_memory_in_sixteen_bits_is_half_but_for_what_has_its_own_precision():
+    config = model_of(MODELS["window"], n_layers=3)
+    whole, half = (training_memory(config, 4, 256, precision=precision) for precision in ("fp32", "bf16"))
+    assert half.optimizer == whole.optimizer // 2
+    assert half.batch == whole.batch
+    assert 0.5 <= half.step / whole.step < 0.56

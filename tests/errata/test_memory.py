@@ -9,7 +9,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import dropout, gelu, layer_norm, relu, softmax
 from torch.utils.checkpoint import checkpoint
 
-from tests.costs.counting import matmul_flops, peak_allocated_bytes
+from isostate.costs.counting import matmul_flops, peak_allocated_bytes
 
 BATCH, CONTEXT, WIDTH, HEADS = 2, 48, 64, 4
 GIB = 2**30

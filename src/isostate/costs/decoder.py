@@ -8,8 +8,9 @@ and, where it is a matrix, written: activations are left out.
 from __future__ import annotations
 
 from isostate.config import UserError
+from isostate.costs.activations import kept_elements
 from isostate.costs.formula import PARTS, Params, WeightStateRatio
-from isostate.costs.model import FLOAT32_BYTES, forward_cost, saved_elements
+from isostate.costs.model import FLOAT32_BYTES, forward_cost
 from isostate.costs.subject import Subject
 from isostate.costs.sublayer import Run
 from isostate.costs.training import train_step_cost
@@ -33,11 +34,11 @@ def of_config(config: ModelConfig, name: str, source: str, context: int) -> Subj
         lambda context: StateSize(config.state_size(context).parts, 1),
         lambda context: _ratio(config, context),
         True,
-        "parameters, matmul FLOPs and state: as the model runs here, padding of chunks included",
-        "other FLOPs and moved bytes; saved activations (float32); seconds and dollars, by a roofline without launches",
+        "parameters, matmul FLOPs, state, saved activations (float32): as the model runs here, padding included",
+        "other FLOPs and moved bytes; seconds and dollars, by a roofline without launches",
         limit=config.max_context,
         by_formula=False,
-        saved_elements=lambda batch, context: saved_elements(config, batch, context),
+        saved_elements=lambda batch, context: kept_elements(config, batch, context),
     )
 
 

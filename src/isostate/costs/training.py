@@ -1,24 +1,28 @@
-"""The cost of training, from the forward's: backward does each matmul twice, once for each operand's gradient.
+"""The cost of training: FLOPs of a step and of a run, and the most memory that a step takes.
 
-What the chunked form computes again in its backward is not counted, nor is work that it skips: these are the FLOPs of
-the model (as in MFU), not of the hardware.
+`train_step_cost` and `train_flops` are the model's, three forwards (backward does each matmul twice, once for each
+operand's gradient); what runs beyond them is `flops.py`'s.
 """
 
 from __future__ import annotations
 
-from isostate.costs.model import FLOAT32_BYTES, forward_cost, saved_elements
+from dataclasses import dataclass
+
+from isostate.costs.activations import Activations, check_form, kept_by, shared_tables
+from isostate.costs.model import forward_cost
+from isostate.costs.parameters import n_padded
+from isostate.costs.precision import PRECISIONS, PrecisionName
+from isostate.costs.tape import training_step
+from isostate.costs.tape.chunks import n_monomials
+from isostate.costs.tape.operations import FLOAT64, INT64
 from isostate.mixers import Form
-from isostate.mixers.chunks import GROUP_ELEMENTS
 from isostate.mixers.linear_family import LinearFamilyConfig
-from isostate.mixers.recurrence import best_chunk
-from isostate.model import ModelConfig
-from isostate.model.head import PIECE_ELEMENTS
+from isostate.model import ModelConfig, Recompute
 from isostate.quantities import Cost
 
 # Copies of every parameter: itself, its gradient, AdamW's two moments (FORMULAS section 2: 16 bytes a parameter).
 PARAMETER_COPIES = 4
-# Temporaries of the engine's backward, in groups of chunks: phi and its gradient, their lower degrees, weights, slopes.
-GROUPS_AT_ONCE = 4
+FLAT_ALIGN = 16  # elements: where a parameter begins in the flat buffers of `train/optimizer.py`
 
 
 def train_step_cost(config: ModelConfig, batch: int, context: int, form: Form = "chunked") -> Cost:
@@ -32,23 +36,84 @@ def train_flops(config: ModelConfig, context: int, n_tokens: int) -> int:
     return train_step_cost(config, n_tokens // context, context).matmul_flops
 
 
-def peak_train_bytes(config: ModelConfig, batch: int, context: int) -> int:
-    """Largest memory of torch's tensors in a step of `batch` sequences at once: an estimate, within a quarter.
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes of torch's tensors at the worst moment of a step; the interpreter and its libraries come on top.
 
-    Parameters, gradients and AdamW's moments; what the forward keeps; and the largest temporary of three: the pieces of
-    the head, the gradients inside a feed-forward, the groups of chunks. The interpreter and libraries come on top.
+    `step` is all that comes and goes; `kept`, of that, waits for the backward (`kept_activations`, from one count).
     """
-    n_tokens = batch * context
-    head = 2 * max(16 * config.vocab_size, min(PIECE_ELEMENTS, n_tokens * config.vocab_size))
-    feed_forward = 4 * n_tokens * config.d_ff
-    engine = _phi_elements(config.mixer, batch, context) if isinstance(config.mixer, LinearFamilyConfig) else 0
-    kept = PARAMETER_COPIES * config.param_count().total + saved_elements(config, batch, context)
-    return FLOAT32_BYTES * (kept + max(head, feed_forward, GROUPS_AT_ONCE * engine))
+
+    weights: int
+    gradients: int
+    optimizer: int
+    batch: int  # token ids and targets
+    tables: int  # rotary angles, numbers of monomials: made once
+    step: int
+    kept: Activations
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.gradients + self.optimizer + self.batch + self.tables + self.step
 
 
-def _phi_elements(mixer: LinearFamilyConfig, batch: int, context: int) -> int:
-    """phi of the chunks that the engine takes at once: at least one of every head and sequence."""
-    value_size = mixer.head_dim + (mixer.normaliser == "sum")
-    chunk = mixer.chunk or best_chunk(mixer.feature_map, value_size, context)
-    one = batch * mixer.n_heads * chunk * max(mixer.feature_map.expanded_size, chunk)
-    return max(one, min(GROUP_ELEMENTS, one * -(-context // chunk)))
+def training_memory(
+    config: ModelConfig,
+    batch: int,
+    context: int,
+    form: Form = "chunked",
+    recompute: Recompute = "none",
+    precision: PrecisionName = "fp32",
+    n_threads: int = 1,
+) -> TrainingMemory:
+    """Of the training loop here: flat buffers for weights, gradients and moments, then `batch` sequences at once.
+
+    In fp32 it is the allocator's peak but for scalars. In bf16 oneDNN's own buffers come on top, which depend on the
+    processor. Raises UserError for a form whose memory is not counted.
+    """
+    check_form(config, form)
+    config.check_context(context)
+    each = PRECISIONS[precision]
+    n_elements = n_padded(config, FLAT_ALIGN)
+    step = training_step(config, batch, context, form, recompute, each.activation, n_threads)
+    return TrainingMemory(
+        weights=(each.weight + each.master) * n_elements,
+        gradients=each.gradient * n_elements,
+        optimizer=each.moments * n_elements,
+        batch=2 * batch * context * INT64,
+        tables=table_bytes(config, context, each.activation),
+        step=step.peak_bytes,
+        kept=kept_by(step, config, batch, context, recompute, each.activation),
+    )
+
+
+def peak_train_bytes(
+    config: ModelConfig, batch: int, context: int, recompute: Recompute = "none", n_threads: int = 1
+) -> int:
+    """Largest memory of torch's tensors in a step of `batch` sequences at once, in fp32."""
+    return training_memory(config, batch, context, recompute=recompute, n_threads=n_threads).total
+
+
+def alive_at_peak(
+    config: ModelConfig, batch: int, context: int, form: Form = "chunked", recompute: Recompute = "none"
+) -> list[tuple[str, int]]:
+    """(name, bytes) of what a step holds at its worst moment, beyond what stays; the other layers' as one row."""
+    check_form(config, form)
+    config.check_context(context)
+    step = training_step(config, batch, context, form, recompute, logged=True)
+    return [(storage.name, storage.nbytes) for storage in step.alive_at_peak() if storage.nbytes]
+
+
+def table_bytes(config: ModelConfig, context: int, element_bytes: int) -> int:
+    """Tables that the first step makes and keeps for good."""
+    mixer = config.mixer
+    tables = sum(table.nbytes for table in shared_tables(config, context, element_bytes))
+    if config.position_embedding == "sinusoidal":
+        tables += context * config.d_model * element_bytes
+    if mixer.positions == "alibi":
+        tables += mixer.n_heads * element_bytes
+    if isinstance(mixer, LinearFamilyConfig):
+        feature_map = mixer.feature_map
+        tables += feature_map.expanded_size * FLOAT64
+        degrees = range(2, feature_map.degree + 1)
+        tables += sum(2 * n_monomials(mixer.head_dim, degree) * INT64 for degree in degrees)
+    return tables

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from isostate.mixers.contract import FORMS, Form, MixerConfig, State
+from isostate.mixers.contract import FORMS, Causal, Form, MixerConfig, State
 from isostate.mixers.linear import LinearConfig, LinearMixer
 from isostate.mixers.power import PowerConfig, PowerMixer
 from isostate.mixers.projections import QKVMixer
@@ -40,4 +40,14 @@ def build_mixer(config: MixerConfig) -> QKVMixer:
     return MIXERS[config.kind].module(config)
 
 
-__all__ = ["FORMS", "MIXERS", "AnyMixerConfig", "Form", "MixerConfig", "MixerSpec", "State", "build_mixer"]
+__all__ = [
+    "FORMS",
+    "MIXERS",
+    "AnyMixerConfig",
+    "Causal",
+    "Form",
+    "MixerConfig",
+    "MixerSpec",
+    "State",
+    "build_mixer",
+]

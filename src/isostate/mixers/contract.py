@@ -23,6 +23,8 @@ from isostate.quantities import Cost, StateSize
 
 Form = Literal["recurrent", "parallel", "chunked"]
 FORMS: tuple[Form, ...] = ("recurrent", "parallel", "chunked")
+# "whole": every pair of positions that a matmul multiplies; "halved": of those, the ones that a position may see.
+Causal = Literal["whole", "halved"]
 
 
 class MixerConfig(Config):
@@ -67,12 +69,8 @@ class MixerConfig(Config):
     def n_params(self) -> int:
         raise NotImplementedError
 
-    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+    def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
         """Forward cost in this form, projections included; training costs are `costs/`'s to derive."""
-        raise NotImplementedError
-
-    def saved_elements(self, batch: int, context: int) -> int:
-        """What the chunked form keeps for its backward; not its input, nor tables that all layers share."""
         raise NotImplementedError
 
 

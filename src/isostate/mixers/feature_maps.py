@@ -38,7 +38,7 @@ class PolynomialMap:
     def used_degrees(self) -> tuple[int, ...]:
         return tuple(degree for degree, coefficient in enumerate(self.coefficients) if coefficient)
 
-    @property
+    @cached_property
     def expanded_size(self) -> int:
         """P: sum over the used degrees i of C(K + i - 1, i)."""
         return sum(math.comb(self.head_dim + degree - 1, degree) for degree in self.used_degrees)
@@ -104,16 +104,19 @@ class PolynomialMap:
         return levels
 
 
+@lru_cache(maxsize=256)
 def linear_map(head_dim: int) -> PolynomialMap:
     """q.k: phi is the identity."""
     return PolynomialMap((0.0, 1.0), head_dim)
 
 
+@lru_cache(maxsize=256)
 def power_map(degree: int, head_dim: int) -> PolynomialMap:
     """(q.k / sqrt d)^p."""
     return PolynomialMap((0.0,) * degree + (head_dim ** (-degree / 2),), head_dim)
 
 
+@lru_cache(maxsize=256)
 def taylor_map(order: int, head_dim: int) -> PolynomialMap:
     """sum_{i<=n} (q.k / sqrt d)^i / i!. The note's 2/k! is a mistake."""
     return PolynomialMap(

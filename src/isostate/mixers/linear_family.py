@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from isostate.mixers import recurrence
-from isostate.mixers.contract import Form, MixerConfig
+from isostate.mixers.contract import Causal, Form, MixerConfig
 from isostate.mixers.feature_maps import PolynomialMap
 from isostate.mixers.projections import (
     QKVMixer,
     alibi_slopes,
     divisors,
-    normalised_elements,
     projection_cost,
     projection_params,
 )
@@ -79,7 +78,7 @@ class LinearFamilyConfig(MixerConfig):
         n_gates = self.n_heads if self.gate == "head" else 0
         return projection_params(self, self.n_heads, n_gates) + (n_gates if self.bias == "none" else 0)
 
-    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+    def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
         """Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token."""
         n_gates = self.n_heads if self.gate == "head" else 0
         projections = projection_cost(self, self.n_heads, batch * context, n_gates)
@@ -90,24 +89,10 @@ class LinearFamilyConfig(MixerConfig):
         block = context if form == "parallel" else self.chunk or best_chunk(self.feature_map, V, context)
         n_chunks = -(-context // block)
         n_reads = n_chunks if form == "parallel" else n_chunks - 1  # the chunked form does not read the empty state
-        matmul = 2 * rows * block * (n_chunks * (block * (K + V) + P * V) + n_reads * P * V)
+        pairs = n_chunks * (block * block if causal == "whole" else block * (block + 1) // 2)
+        matmul = 2 * rows * (pairs * (K + V) + (n_chunks + n_reads) * block * P * V)
         other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
         return projections + Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
-
-    def saved_elements(self, batch: int, context: int) -> int:
-        """Queries, keys, values and gates a token; the readings and one state a chunk."""
-        P, V = self.feature_map.expanded_size, self.head_dim + (self.normaliser == "sum")
-        wide = self.n_heads * self.head_dim
-        gates = 3 * self.n_heads if self.gate == "head" else 0
-        changed = self.positions == "rotary" or self.qk_norm == "rms"  # queries and keys are no longer the projection's
-        projection = 0 if changed and self.normaliser == "sum" else 3 * wide + (self.gate == "head") * self.n_heads
-        mapped = 2 * wide * (changed + self.maps_elements)
-        values = self.n_heads * V if self.normaliser == "sum" else 0
-        block = self.chunk or best_chunk(self.feature_map, V, context)
-        n_chunks = -(-context // block)
-        result = 0 if self.normaliser == "none" and context % block == 0 else wide  # else it is the reading itself
-        token = normalised_elements(self, self.n_heads) + projection + mapped + values + gates + result
-        return batch * (context * token + self.n_heads * V * (n_chunks * block + (n_chunks + 1) * P))
 
 
 class LinearFamilyMixer(QKVMixer):

@@ -121,8 +121,3 @@ def projection_cost(config: MixerConfig, n_kv_heads: int, n_tokens: int, n_gates
     other = (wide + narrow) * ((4 if config.qk_norm == "rms" else 0) + (3 if config.positions == "rotary" else 0))
     moved = weights + n_tokens * (2 * config.d_model + 2 * wide + 2 * narrow)
     return Cost(2 * n_tokens * weights, n_tokens * other, 4 * moved)
-
-
-def normalised_elements(config: MixerConfig, n_kv_heads: int) -> int:
-    """Elements a token that QK-norm keeps for its backward: its input, and a root mean square a head."""
-    return (config.n_heads + n_kv_heads) * (config.head_dim + 1) if config.qk_norm == "rms" else 0

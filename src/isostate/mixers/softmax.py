@@ -17,11 +17,10 @@ from torch import Tensor
 from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 
-from isostate.mixers.contract import Form, MixerConfig, State
+from isostate.mixers.contract import Causal, Form, MixerConfig, State
 from isostate.mixers.projections import (
     QKVMixer,
     alibi_slopes,
-    normalised_elements,
     projection_cost,
     projection_params,
 )
@@ -72,25 +71,13 @@ class SoftmaxConfig(AttentionConfig):
         elements = self.n_kv_heads * self.head_dim * context
         return StateSize({"keys": elements, "values": elements})
 
-    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+    def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
         n_scores = context * context
-        if form == "recurrent":
+        if form == "recurrent" or causal == "halved":
             n_scores = context * (context + 1) // 2
         elif form == "chunked" and self.positions == "alibi":
             n_scores = self._block_scores(context)
         return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
-
-    def saved_elements(self, batch: int, context: int) -> int:
-        """What the fused kernel is given and gives back; what nothing changed is a view that keeps the projection."""
-        wide, narrow = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
-        turned = self.positions == "rotary" or self.qk_norm == "rms"  # queries and keys of their own
-        repeated = self.n_kv_heads < self.n_heads  # keys and values of their own
-        token = normalised_elements(self, self.n_kv_heads) + wide + self.n_heads
-        token += turned * wide + (turned or repeated) * wide + repeated * wide
-        token += 0 if turned and repeated else wide + 2 * narrow
-        if self.positions != "alibi":
-            return batch * context * token
-        return batch * context * (token + wide) + self.n_heads * self._block_scores(context)  # blocks, joined; biases
 
     def _block_scores(self, context: int) -> int:
         """Pairs of query and key, a head: blocks of queries, each against its past alone."""

@@ -15,8 +15,8 @@ from pydantic import model_validator
 from torch import Tensor
 from torch.nn.functional import pad
 
-from isostate.mixers.contract import Form
-from isostate.mixers.projections import QKVMixer, normalised_elements, projection_cost
+from isostate.mixers.contract import Causal, Form
+from isostate.mixers.projections import QKVMixer, projection_cost
 from isostate.mixers.softmax import (
     AttentionConfig,
     KeyValueState,
@@ -58,24 +58,14 @@ class WindowConfig(AttentionConfig):
         elements = self.n_kv_heads * self.head_dim * min(self.window, context)
         return StateSize({"keys": elements, "values": elements})
 
-    def cost(self, batch: int, context: int, form: Form = "chunked") -> Cost:
+    def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
         block, seen = block_size(self.window), min(self.window, context)
         n_scores = context * context
-        if form == "recurrent":
+        if form == "recurrent" or causal == "halved":
             n_scores = seen * (seen + 1) // 2 + (context - seen) * seen
         elif form == "chunked" and context > 2 * block:
             n_scores = -(-context // block) * block * 2 * block
         return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
-
-    def saved_elements(self, batch: int, context: int) -> int:
-        """Queries, keys and values as multiplied, weights and result; in blocks keys and values stand twice."""
-        wide, block = self.n_heads * self.head_dim, block_size(self.window)
-        if context > 2 * block:
-            padded = -(-context // block) * block
-            multiplied = padded * (5 * wide + self.n_heads * 2 * block)
-        else:
-            multiplied = context * (3 * wide + self.n_heads * context)
-        return batch * (context * (normalised_elements(self, self.n_kv_heads) + wide) + multiplied)
 
 
 def recurrent(

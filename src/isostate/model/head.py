@@ -80,6 +80,11 @@ def _losses(logits_MU: Tensor, chance_M1: Tensor, targets_M1: Tensor) -> Tensor:
     return losses_M1
 
 
+def piece_rows(vocab_size: int) -> int:
+    """Rows of a piece."""
+    return max(16, PIECE_ELEMENTS // vocab_size)
+
+
 def _pieces(n_rows: int, vocab_size: int) -> list[slice]:
-    size = max(16, PIECE_ELEMENTS // vocab_size)
+    size = piece_rows(vocab_size)
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]

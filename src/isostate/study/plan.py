@@ -117,7 +117,7 @@ def predicted_s(config: RunConfig, step_s: float) -> float:
 
 def _peak_bytes(config: RunConfig) -> int:
     at_once = config.batch_size // config.train.accumulate
-    return peak_train_bytes(config.model, at_once, config.data.context)
+    return peak_train_bytes(config.model, at_once, config.data.context, config.train.recompute, config.train.threads)
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:

@@ -1,0 +1,139 @@
+"""What a training step keeps for its backward, tensor by tensor: equal to torch's `saved_tensors_hooks`, to the byte.
+
+A tensor counts its whole storage, once, whoever keeps it: three views of one projection are one row. Parameters do not
+count; what all layers share (rotary tables) and the token ids do, once. Dropout on a CPU multiplies by a mask of the
+tensor's own dtype; fused kernels, as CUDA's, keep a byte an element instead, and attention that drops inside its kernel
+no mask and no scores at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from isostate.config import UserError
+from isostate.costs.precision import PRECISIONS, PrecisionName
+from isostate.costs.tape import Step, Storage, training_step
+from isostate.costs.tape.operations import INT64
+from isostate.mixers import Form
+from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.softmax import SoftmaxConfig
+from isostate.model import ModelConfig, Recompute
+
+Part = Literal["embedding", "layer", "head", "shared"]
+Masks = Literal["cpu", "fused"]
+
+
+class Activation(NamedTuple):
+    """A tensor that is kept: of the embedding, of each layer (`times`), of the head, or shared by all layers."""
+
+    part: Part
+    name: str
+    nbytes: int
+    times: int = 1
+
+    @property
+    def total_bytes(self) -> int:
+        return self.times * self.nbytes
+
+
+class Activations(NamedTuple):
+    """All that is kept, in the order of the forward."""
+
+    rows: tuple[Activation, ...]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(row.total_bytes for row in self.rows)
+
+    @property
+    def layer_bytes(self) -> int:
+        """Of one layer."""
+        return sum(row.nbytes for row in self.rows if row.part == "layer")
+
+
+def kept_activations(
+    config: ModelConfig,
+    batch: int,
+    context: int,
+    form: Form = "chunked",
+    recompute: Recompute = "none",
+    precision: PrecisionName = "fp32",
+    masks: Masks = "cpu",
+) -> Activations:
+    """One step of `batch` sequences of `context` tokens. Raises UserError for a form that is not told for a mixer."""
+    check_form(config, form)
+    config.check_context(context)
+    element_bytes = PRECISIONS[precision].activation
+    if masks == "fused" and isinstance(config.mixer, SoftmaxConfig) and form == "chunked":
+        config = config.model_copy(update={"mixer": config.mixer.model_copy(update={"attention_dropout": 0.0})})
+    step = training_step(config, batch, context, form, recompute, element_bytes)
+    return kept_by(step, config, batch, context, recompute, element_bytes, masks)
+
+
+def kept_by(
+    step: Step,
+    config: ModelConfig,
+    batch: int,
+    context: int,
+    recompute: Recompute,
+    element_bytes: int,
+    masks: Masks = "cpu",
+) -> Activations:
+    """What a step that has been told keeps, with what stands outside of its tape."""
+    rows = [Activation("embedding", "token ids", batch * context * INT64)]
+    rows += _rows("embedding", step.embedding, 1, masks, element_bytes)
+    if recompute == "none":
+        rows += shared_tables(config, context, element_bytes)
+    rows += _rows("layer", step.layer, config.n_layers, masks, element_bytes)
+    rows += _rows("head", step.head, 1, masks, element_bytes)
+    return Activations(tuple(rows))
+
+
+def kept_elements(config: ModelConfig, batch: int, context: int) -> int:
+    """Of float32, as a step keeps them, by a line in the batch: that of two sequences or more.
+
+    Of a single one torch copies less where all scores are held: `kept_activations` tells.
+    """
+    two, three = (kept_activations(config, some, context).total_bytes for some in (2, 3))
+    return (two + (batch - 2) * (three - two)) // PRECISIONS["fp32"].activation
+
+
+def shared_tables(config: ModelConfig, context: int, element_bytes: int) -> list[Activation]:
+    """Rotary's cosines and sines, of which all layers keep the same two."""
+    if config.mixer.positions != "rotary":
+        return []
+    nbytes = context * config.mixer.head_dim * element_bytes
+    return [Activation("shared", f"rotary {name}", nbytes) for name in ("cosines", "sines")]
+
+
+def check_form(config: ModelConfig, form: Form) -> None:
+    """Raises UserError where memory is not counted: loops over positions, and all pairs of the linear family."""
+    known = ("chunked",) if isinstance(config.mixer, LinearFamilyConfig) else ("chunked", "parallel")
+    if form not in known:
+        raise UserError(
+            f'form = "{form}": kept bytes of {config.mixer.family} are counted for {" and ".join(known)}; '
+            "choose one of those, or measure it"
+        )
+
+
+def gpt_block_bytes(
+    batch: int, context: int, d_model: int, n_heads: int, element_bytes: int, expansion: int = 4, mask_bytes: int = 1
+) -> int:
+    """The published count of a GPT block that keeps its scores and drops: FORMULAS section 2.
+
+    2 B D S (p (E + 4) + m) + A B S^2 (2 p + m): 34 BSD + 5 ABS^2 in 16 bits, 66 BSD + 9 ABS^2 in 32 (Korthikanti et al.
+    2022, equation 2). It leaves out the norms' statistics, 4 B S numbers.
+    """
+    linear = 2 * batch * d_model * context * (element_bytes * (expansion + 4) + mask_bytes)
+    return linear + n_heads * batch * context**2 * (2 * element_bytes + mask_bytes)
+
+
+def _rows(part: Part, kept: Iterable[Storage], times: int, masks: Masks, element_bytes: int) -> list[Activation]:
+    return [Activation(part, storage.name, _nbytes(storage, masks, element_bytes), times) for storage in kept]
+
+
+def _nbytes(storage: Storage, masks: Masks, element_bytes: int) -> int:
+    if masks == "fused" and storage.name.startswith("dropout mask"):
+        return storage.nbytes // element_bytes
+    return storage.nbytes

@@ -1,0 +1,115 @@
+"""The linear family on a tape, in its chunked form, from the empty state: `mixers/linear_family.py`."""
+
+from __future__ import annotations
+
+from isostate.costs.tape.chunked import chunked
+from isostate.costs.tape.chunks import Chunks, Variables
+from isostate.costs.tape.operations import copied, gradient, pointwise, shifted
+from isostate.costs.tape.projections import Heads, Read, by_head, projected
+from isostate.costs.tape.tape import Storage, Tape, Value
+from isostate.mixers import Form
+from isostate.mixers.linear import LinearConfig
+from isostate.mixers.linear_family import LinearFamilyConfig
+
+
+def linear_family(
+    tape: Tape, config: LinearFamilyConfig, x: Value, batch: int, context: int, form: Form
+) -> tuple[Value, list[Storage]]:
+    """The mixer's output, and the storages of its state."""
+    assert form == "chunked", f"the tape tells no {form} form of {config.family}"
+    heads = Heads(batch, context, config.n_heads, config.n_heads, config.head_dim)
+    sizes = Chunks.of(config, batch, context)
+
+    def attend(tape: Tape, q: Value, k: Value, v: Value, gate: Value) -> Read:
+        q, k = _before_map(tape, config, q), _before_map(tape, config, k)
+        log_gate = _log_gate(tape, config, gate)
+        y, state = _from_empty(tape, sizes, heads, q, k, v, log_gate)
+        tape.free(q, k, *([log_gate] if log_gate else []))
+        by_position = not (sizes.normalised or sizes.padded)  # the reading lies as the values do
+        return Read(y, by_position or (heads.H == 1 and (not sizes.padded or 1 in (batch, context))), state)
+
+    return projected(tape, config, x, heads, config.n_heads if sizes.gated else 0, attend)
+
+
+def _before_map(tape: Tape, config: LinearFamilyConfig, x: Value) -> Value:
+    if not isinstance(config, LinearConfig) or config.phi == "identity":
+        return tape.also(x)
+    y = pointwise(tape, [x], [x.storage], f"{config.phi} of {x.storage.name}")
+    if config.phi == "softplus":
+        return y
+    raised = shifted(tape, y, f"{config.phi} of {x.storage.name}")
+    tape.free(y)
+    return raised
+
+
+def _log_gate(tape: Tape, config: LinearFamilyConfig, gate: Value) -> Value | None:
+    """The log of the gates, ALiBi's decay in it; without gates that decay, a number a head, or nothing."""
+    if config.gate == "none":
+        return tape.value(config.n_heads, "decay of each head") if config.positions == "alibi" else None
+    biased = _biased(tape, config, gate)
+    log_gate = _log_sigmoid(tape, biased, is_part=config.bias != "none")
+    if config.positions == "alibi":
+        open_gate, log_gate = log_gate, shifted(tape, log_gate, "log of the gates and decay")
+        tape.free(open_gate)
+    tape.free(biased)
+    return log_gate
+
+
+def _biased(tape: Tape, config: LinearFamilyConfig, gate: Value) -> Value:
+    """Gates with the bias of their own that they have where the projection has none."""
+    if config.bias != "none":
+        return tape.also(gate)
+    biased = tape.value(gate.size, "gates, biased")
+
+    def back() -> None:
+        given = tape.gradient_of(biased)
+        tape.passing(config.n_heads)
+        tape.arrive(gate, given)
+
+    tape.node(back)
+    return biased
+
+
+def _log_sigmoid(tape: Tape, x: Value, is_part: bool) -> Value:
+    """Keeps x and a buffer; what is part of the projection is made contiguous first."""
+    before = tape.keep(x.storage)
+    y = tape.value(x.size, "log of the gates")
+    buffer = tape.new(x.size, "buffer of the log of the gates")
+    if is_part:
+        tape.passing(x.size)
+    after = tape.keep(buffer)
+    tape.free(buffer)
+
+    def back() -> None:
+        tape.unpack(before)
+        given = tape.gradient_of(y)
+        arriving = gradient(tape, x)
+        tape.done(given, before, after)
+        tape.arrive(x, arriving)
+
+    tape.node(back)
+    return y
+
+
+def _from_empty(
+    tape: Tape, sizes: Chunks, heads: Heads, q: Value, k: Value, v: Value, log_gate: Value | None
+) -> tuple[Value, list[Storage]]:
+    """`recurrence.chunked`: what is read, and the storages of the state after."""
+    local, state_size = Variables(tape), sizes.rows * sizes.P * sizes.V
+    weights = local.new("weights of monomials", sizes.P)
+    if sizes.normalised:
+        v = copied(tape, v, "values and ones", sizes.rows * sizes.T * sizes.V, by_head(heads.T, heads.H, heads.K))
+        joined = tape.new(state_size, "empty state, joined")
+        local.new("carried", state_size)
+        tape.free(joined)
+    else:
+        v = tape.also(v)
+        local.new("carried", state_size)
+    y, last = chunked(tape, sizes, q, k, v, log_gate)
+    state = [tape.new(state_size, "state")]
+    if not tape.keeps_nothing:
+        weights.holders += 1
+        state.append(weights)
+    local.gone()
+    tape.free(last, v)
+    return y, state
