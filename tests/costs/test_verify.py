@@ -1,0 +1,56 @@
+"""Verifying: every row holds on real models, fails on a wrong prediction, and says where it could not run."""
+
+from __future__ import annotations
+
+import pytest
+
+from isostate.costs import verify as verify_module
+from isostate.costs.verify import Row, verify
+from isostate.model import ModelConfig
+from tests.costs.configurations import ALL
+
+MODELS = ["softmax-2kv/rotary", "window-2kv/alibi/rms/window=7/dropped", "everything, power", "everything, softmax"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_row_holds(name):
+    rows = verify(ALL[name].config, 2, 48)
+    assert [row.quantity for row in rows if row.holds is False] == []
+    claimed = [row for row in rows if row.tolerance is not None]
+    assert all(row.holds for row in claimed)
+    exact = [row for row in claimed if row.tolerance == 0]
+    assert len(exact) >= 16
+    assert all(row.predicted == row.counted for row in exact)
+    assert [row.quantity for row in claimed if row.tolerance] == [
+        "peak of training memory",
+        "peak of training memory, blocks run again",
+    ]
+
+
+def test_a_wrong_prediction_does_not_hold(monkeypatch):
+    monkeypatch.setattr(verify_module, "state_bytes", lambda *sizes: 1)
+    rows = verify(ALL["softmax"].config, 1, 16)
+    wrong = [f"state after 16 tokens, {precision}" for precision in ("fp32", "bf16")]
+    assert [row.quantity for row in rows if row.holds is False] == wrong
+
+
+def test_rows_know_their_error():
+    assert Row("peak", "bytes", 102, 100, 0.03).holds
+    assert Row("peak", "bytes", 102, 100, 0.03).error == pytest.approx(0.02)
+    assert not Row("peak", "bytes", 96, 100, 0.03).holds
+    assert not Row("parameters", "parameters", 101, 100).holds
+    assert Row("kept", "bytes", 1, 0).error == 1.0
+    assert Row("kept", "bytes", 0, 0).holds
+    assert Row("grown", "bytes", 5, 100, None).holds is None
+    assert Row("kept", "bytes", 5, None).holds is None
+
+
+def test_a_model_too_large_to_run_is_counted_on_meta_tensors_and_says_so():
+    sizes = {"vocab_size": 50257, "n_layers": 96, "d_model": 12288, "mlp": "gelu", "norm": "layer"}
+    gpt3 = ModelConfig.parse(sizes | {"mixer": {"kind": "softmax", "n_heads": 96}}, "gpt3")
+    rows = verify(gpt3, 1, 2048)
+    counted = {row.quantity: row for row in rows if row.counted is not None}
+    assert {row.quantity for row in rows if row.unit in ("parameters", "tensors")} == set(counted)
+    assert all(row.holds for row in counted.values())
+    assert counted["parameters"].predicted > 174e9
+    assert len(rows) == len(verify(ALL["softmax"].config, 1, 16))
