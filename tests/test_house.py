@@ -155,6 +155,22 @@ def test_every_mixer_has_a_case():
     refuse(sorted(covered - set(mixers)), "these cases name no mixer of MIXERS; delete or rename them")
 
 
+# Tables beside MIXERS in which a mixer needs a row, and what is wrong without it.
+ROWS = {
+    "isostate.costs.tape.mixers.MIXERS_TOLD": "its training memory and FLOPs cannot be counted",
+    "isostate.costs.mixer_kernels.MIXER_PASSES": "the time of its training cannot be predicted",
+    "isostate.costs.decode_kernels.MIXER_STEPS": "the time of its generation cannot be predicted",
+}
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_every_mixer_has_its_row(table):
+    module, _, name = table.rpartition(".")
+    rows = getattr(importlib.import_module(module), name)
+    mixers = importlib.import_module("isostate.mixers").MIXERS
+    refuse(sorted(set(mixers) ^ set(rows)), f"add a row to {table}; without it {ROWS[table]}")
+
+
 @pytest.mark.parametrize("module", ["cli", "data", "laws", "records", "report"])
 def test_it_imports_without_torch(module):
     if not ((PACKAGE / f"{module}.py").exists() or (PACKAGE / module / "__init__.py").exists()):

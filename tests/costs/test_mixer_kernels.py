@@ -83,4 +83,4 @@ def test_a_mixer_whose_kernels_are_not_written_is_told():
         kind: str = "other"
 
     with pytest.raises(ValueError, match="mixer 'other': its kernels are not written down"):
-        mixer_parts(OtherConfig(d_model=8, n_heads=1, head_dim=8), 1, 8)
+        mixer_parts(OtherConfig(d_model=8), 1, 8)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isostate.mixers import MixerConfig, State, build_mixer
-from isostate.mixers.projections import QKVMixer
+from isostate.mixers import Mixer, MixerConfig, State, build_mixer
 from tests.tolerances import TOLERANCES
 
 BATCH = 2
@@ -15,7 +14,7 @@ BATCH = 2
 NEGLIGIBLE = 1e-3
 
 
-def build(config: MixerConfig, dtype: torch.dtype = torch.float64, seed: int = 0) -> QKVMixer:
+def build(config: MixerConfig, dtype: torch.dtype = torch.float64, seed: int = 0) -> Mixer:
     """Gains, and gates from 0.05 to 0.999, are drawn too: at their start values half of the mixer is the identity."""
     torch.manual_seed(seed)
     mixer = build_mixer(config).to(dtype)
@@ -34,10 +33,10 @@ def tokens(config: MixerConfig, length: int, dtype: torch.dtype = torch.float64,
     return torch.randn(BATCH, length, config.d_model, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def state_after_history(mixer: QKVMixer, length: int = 9) -> State:
+def state_after_history(mixer: Mixer, length: int = 9) -> State:
     """What random tokens of the past left behind, as leaves that take gradients."""
     with torch.no_grad():
-        history = tokens(mixer.config, length, mixer.out_proj.weight.dtype, seed=2)
+        history = tokens(mixer.config, length, next(mixer.parameters()).dtype, seed=2)
         _, state = mixer(history, form="recurrent")
     return state.map(lambda tensor: tensor.clone().requires_grad_())
 
@@ -47,7 +46,7 @@ def named(state: State) -> dict[str, Tensor]:
 
 
 def results(
-    mixer: QKVMixer, x_BTD: Tensor, state: State | None, form: str, loss_of: str = "y state"
+    mixer: Mixer, x_BTD: Tensor, state: State | None, form: str, loss_of: str = "y state"
 ) -> tuple[dict[str, Tensor], ...]:
     """(outputs and final state, gradients of parameters, input and initial state), by name.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -23,12 +24,19 @@ from tests.tolerances import assert_agrees
 every_case = pytest.mark.parametrize("config", CASES, ids=name_of)
 
 
+PARTS = {"k": "keys", "v": "values", "past": "convolution"}  # fields of states whose names are shorter
+
+
 def parts_of(state: State) -> dict[str, int]:
     """Live elements of one sequence by the names that `state_size` uses."""
-    if isinstance(state, KeyValueState):
-        return {"keys": state.k_BGSK[0].numel(), "values": state.v_BGSV[0].numel()}
-    normaliser = {} if state.normaliser_BHP is None else {"normaliser": state.normaliser_BHP[0].numel()}
-    return {"matrix": state.matrix_BHPV[0].numel(), **normaliser}
+    parts: dict[str, int] = {}
+    for field in dataclasses.fields(state):
+        value, name = getattr(state, field.name), field.name.rpartition("_")[0]
+        if isinstance(value, Tensor):
+            parts[PARTS.get(name, name)] = value[0].numel()
+        elif isinstance(value, State):
+            parts |= parts_of(value)
+    return parts
 
 
 @pytest.mark.parametrize("length", [1, 6, 7, 8, 64, 65])

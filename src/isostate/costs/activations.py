@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 from isostate.config import UserError
 from isostate.costs.precision import PRECISIONS, PrecisionName
 from isostate.costs.tape import Step, Storage, training_step
+from isostate.costs.tape.mixers import MIXERS_TOLD
 from isostate.costs.tape.operations import INT64
 from isostate.mixers import Form
-from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.softmax import SoftmaxConfig
 from isostate.model import ModelConfig, Recompute
 
@@ -100,16 +100,14 @@ def kept_elements(config: ModelConfig, batch: int, context: int) -> int:
 
 
 def shared_tables(config: ModelConfig, context: int, element_bytes: int) -> list[Activation]:
-    """Rotary's cosines and sines, of which all layers keep the same two."""
-    if config.mixer.positions != "rotary":
-        return []
-    nbytes = context * config.mixer.head_dim * element_bytes
-    return [Activation("shared", f"rotary {name}", nbytes) for name in ("cosines", "sines")]
+    """Tables that all layers keep as one, such as rotary's cosines and sines."""
+    tables = MIXERS_TOLD[config.mixer.kind].tables(config.mixer, context, element_bytes)
+    return [Activation("shared", table.name, table.nbytes) for table in tables if table.kept]
 
 
 def check_form(config: ModelConfig, form: Form) -> None:
     """Raises UserError where memory is not counted: loops over positions, and all pairs of the linear family."""
-    known = ("chunked",) if isinstance(config.mixer, LinearFamilyConfig) else ("chunked", "parallel")
+    known = MIXERS_TOLD[config.mixer.kind].forms
     if form not in known:
         raise UserError(
             f'form = "{form}": kept bytes of {config.mixer.family} are counted for {" and ".join(known)}; '

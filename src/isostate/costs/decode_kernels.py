@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
-from isostate.costs.mixer_kernels import kv_heads, projected_width, rms_norm
-from isostate.mixers import MixerConfig
+from isostate.costs.mixer_kernels import rms_norm
 from isostate.mixers.feature_maps import PolynomialMap
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.projections import QKVConfig
 from isostate.mixers.softmax import AttentionConfig
 from isostate.mixers.window import WindowConfig
 from isostate.model import ModelConfig
@@ -21,17 +23,15 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     norm = _norm(config, batch)
     layer = [
         Part("norms", norm, 2),
-        Part("projection in", _linear(batch, width, projected_width(mixer))),
-        Part("heads", _heads(mixer, batch)),
-        Part("mixing", _mixing(mixer, batch, context), state_bytes=_state_bytes(mixer, batch, context)),
-        Part("projection out", _linear(batch, mixer.n_heads * mixer.head_dim, width)),
+        *MIXER_STEPS[mixer.kind](mixer, batch, context),
         Part("feed-forward", _mlp(config, batch)),
         Part("residual", (Kernel("map", (batch * width,), 2),)),
     ]
     if taps:
         kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
         layer.append(Part("convolution", (*kernels, *calls(2 * taps + 1))))
-    rotation = (Part("positions", calls(13)),) if mixer.positions == "rotary" else ()  # the new position's angles
+    rotary = isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
+    rotation = (Part("positions", calls(13)),) if rotary else ()  # the new position's angles
     return (
         Part("embedding", (Kernel("gather", (batch, width)),)),
         *rotation,
@@ -58,9 +58,19 @@ def _mlp(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
     return (*_linear(batch, config.d_model, wide), *acting, *_linear(batch, config.d_ff, config.d_model))
 
 
-def _heads(mixer: MixerConfig, batch: int) -> tuple[Kernel, ...]:
+def _around(mixer: QKVConfig, batch: int, mixing: tuple[Kernel, ...], state_bytes: int) -> list[Part]:
+    """`mixing`, queries, keys and values to readings, between what all such mixers have."""
+    return [
+        Part("projection in", _linear(batch, mixer.d_model, sum(mixer.widths))),
+        Part("heads", _heads(mixer, batch)),
+        Part("mixing", mixing, state_bytes=state_bytes),
+        Part("projection out", _linear(batch, mixer.widths[0], mixer.d_model)),
+    ]
+
+
+def _heads(mixer: QKVConfig, batch: int) -> tuple[Kernel, ...]:
     kernels = [*calls(9)]
-    for n_heads in (mixer.n_heads, kv_heads(mixer)):
+    for n_heads in (mixer.n_heads, mixer.n_key_heads):
         rows = (batch * n_heads, mixer.head_dim)
         if mixer.qk_norm == "rms":
             kernels += [Kernel("strided", rows), *rms_norm(*rows).forward]
@@ -69,10 +79,19 @@ def _heads(mixer: MixerConfig, batch: int) -> tuple[Kernel, ...]:
     return tuple(kernels)
 
 
-def _mixing(mixer: MixerConfig, batch: int, context: int) -> tuple[Kernel, ...]:
-    if isinstance(mixer, LinearFamilyConfig):
-        return _recurrence(mixer, batch)
-    assert isinstance(mixer, AttentionConfig), f"{mixer.kind}: no kernels"
+def _of_attention(mixer: AttentionConfig, batch: int, context: int) -> list[Part]:
+    """The cache is read, and the new key and value written."""
+    elements = mixer.state_size(context + 1).elements + 2 * mixer.n_kv_heads * mixer.head_dim
+    return _around(mixer, batch, _attention(mixer, batch, context), FLOAT32_BYTES * batch * elements)
+
+
+def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> list[Part]:
+    """The state is read and written."""
+    elements = 2 * mixer.state_size(context + 1).elements
+    return _around(mixer, batch, _recurrence(mixer, batch), FLOAT32_BYTES * batch * elements)
+
+
+def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
     joined = (
         batch * mixer.n_kv_heads * (min(context, mixer.window) if isinstance(mixer, WindowConfig) else context) * size
@@ -94,13 +113,6 @@ def _mixing(mixer: MixerConfig, batch: int, context: int) -> tuple[Kernel, ...]:
         Kernel("batched matmul", (1, keys, size), units=n_heads),
         *calls(21 if mixer.positions == "alibi" else 19),
     )
-
-
-def _state_bytes(mixer: MixerConfig, batch: int, context: int) -> int:
-    """A matrix state is read and written; a cache is read, and the new key and value written."""
-    elements = mixer.state_size(context + 1).elements
-    written = elements if isinstance(mixer, LinearFamilyConfig) else 2 * kv_heads(mixer) * mixer.head_dim
-    return FLOAT32_BYTES * batch * (elements + written)
 
 
 def _recurrence(mixer: LinearFamilyConfig, batch: int) -> tuple[Kernel, ...]:
@@ -139,3 +151,13 @@ def _expanded(feature_map: PolynomialMap, rows: int) -> list[Kernel]:
     if len(feature_map.used_degrees) > 1:
         kernels.append(Kernel("copy", (rows * feature_map.expanded_size,)))
     return kernels
+
+
+# A row a kind: (config, batch, context) -> what one layer runs.
+MIXER_STEPS: dict[str, Callable[[Any, int, int], list[Part]]] = {
+    "softmax": _of_attention,
+    "window": _of_attention,
+    "linear": _of_linear_family,
+    "taylor": _of_linear_family,
+    "power": _of_linear_family,
+}

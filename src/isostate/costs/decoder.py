@@ -14,7 +14,6 @@ from isostate.costs.model import FLOAT32_BYTES, forward_cost
 from isostate.costs.subject import Subject
 from isostate.costs.sublayer import Run
 from isostate.costs.training import train_step_cost
-from isostate.mixers.projections import projection_cost
 from isostate.model import ModelConfig
 from isostate.quantities import Cost, Operator, StateSize
 
@@ -50,7 +49,7 @@ def decoder_operators(config: ModelConfig, run: Run) -> list[Operator]:
     rows = 1 if run.phase == "decode" else run.context
     whole, empty = _cost(config, 1, run.batch, rows), _cost(config, 0, run.batch, rows)
     around = whole + -1 * empty + -1 * config.mixer.cost(run.batch, rows, "chunked")
-    projections = _projections(config, run.batch * rows)
+    projections = config.mixer.projection_cost(run.batch * rows)
     weights = _weights(config)
     listed = {
         "mixer.projections": (projections, config.n_layers, weights["mixer"]),
@@ -74,23 +73,17 @@ def _cost(config: ModelConfig, n_layers: int, batch: int, context: int) -> Cost:
     return forward_cost(config.model_copy(update={"n_layers": n_layers}), batch, context)
 
 
-def _projections(config: ModelConfig, n_tokens: int) -> Cost:
-    mixer = config.mixer
-    n_gates = mixer.n_heads if getattr(mixer, "gate", "none") == "head" else 0
-    return projection_cost(mixer, getattr(mixer, "n_kv_heads", mixer.n_heads), n_tokens, n_gates)
-
-
 def _recurrence(config: ModelConfig, run: Run) -> Cost:
     """What one mixer runs besides its projections."""
     if run.phase == "prefill":
         whole = config.mixer.cost(run.batch, run.context, "chunked")
-        return whole + -1 * _projections(config, run.batch * run.context)
+        return whole + -1 * config.mixer.projection_cost(run.batch * run.context)
     before = Cost()
     if run.context > 1:
         before = config.mixer.cost(run.batch, run.context - 1, "recurrent")
-        before = before + -1 * _projections(config, run.batch * (run.context - 1))
+        before = before + -1 * config.mixer.projection_cost(run.batch * (run.context - 1))
     after = config.mixer.cost(run.batch, run.context, "recurrent")
-    step = after + -1 * _projections(config, run.batch * run.context) + -1 * before
+    step = after + -1 * config.mixer.projection_cost(run.batch * run.context) + -1 * before
     return Cost(step.matmul_flops, step.other_flops)
 
 

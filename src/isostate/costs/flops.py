@@ -17,11 +17,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from isostate.costs.model import forward_cost, mlp_weights
-from isostate.mixers import Form, MixerConfig
-from isostate.mixers.linear_family import LinearFamilyConfig
-from isostate.mixers.projections import projection_cost
-from isostate.mixers.recurrence import best_chunk
-from isostate.mixers.softmax import AttentionConfig, SoftmaxConfig
+from isostate.costs.tape.mixers import MIXERS_TOLD
+from isostate.mixers import Form
 from isostate.model import ModelConfig, Recompute
 
 
@@ -49,36 +46,11 @@ def step_flops(
     """One forward and backward of `batch` sequences from the empty state, equal to those that torch counts."""
     forward = forward_cost(config, batch, context, form).matmul_flops
     mixer = config.mixer.cost(batch, context, form).matmul_flops
-    inner = mixer - _projections(config.mixer, batch * context)
-    inner_backward = _inner_backward(config.mixer, inner, batch, context, form)
+    inner = mixer - config.mixer.projection_cost(batch * context).matmul_flops
+    inner_backward = MIXERS_TOLD[config.mixer.kind].backward_flops(config.mixer, inner, batch, context, form)
     backward = 2 * (forward - config.n_layers * inner) + config.n_layers * inner_backward
     again = 0
     if recompute == "blocks":
         last = 0 if config.dropout else 2 * batch * context * config.d_ff * config.d_model
         again = config.n_layers * (mixer + 2 * batch * context * mlp_weights(config) - last)
     return StepFlops(forward, backward, again)
-
-
-def _projections(mixer: MixerConfig, n_tokens: int) -> int:
-    """Matmul FLOPs of the projections in and out."""
-    if isinstance(mixer, AttentionConfig):
-        return projection_cost(mixer, mixer.n_kv_heads, n_tokens).matmul_flops
-    assert isinstance(mixer, LinearFamilyConfig)
-    n_gates = mixer.n_heads if mixer.gate == "head" else 0
-    return projection_cost(mixer, mixer.n_heads, n_tokens, n_gates).matmul_flops
-
-
-def _inner_backward(mixer: MixerConfig, inner: int, batch: int, context: int, form: Form) -> int:
-    """Backward of what stands between the projections, whose forward takes `inner`."""
-    if not isinstance(mixer, LinearFamilyConfig):
-        fused = isinstance(mixer, SoftmaxConfig) and form == "chunked" and not mixer.attention_dropout
-        return 5 * inner // 2 if fused else 2 * inner
-    P, K, V = mixer.feature_map.expanded_size, mixer.head_dim, mixer.head_dim + (mixer.normaliser == "sum")
-    rows = batch * mixer.n_heads
-    if form == "recurrent":
-        return 0
-    if form == "parallel":
-        return 2 * rows * context * (2 * context * (K + V) + P * V)
-    chunk = mixer.chunk or best_chunk(mixer.feature_map, V, context)
-    n_chunks = -(-context // chunk)
-    return 2 * rows * chunk * (n_chunks * chunk * (3 * K + 2 * V) + 4 * (n_chunks - 1) * P * V)

@@ -6,12 +6,14 @@ the calls beside them, kernels are as many as the operations that torch dispatch
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from isostate.costs.engine_kernels import engine_kernels
 from isostate.costs.kernels import Kernel, Part, calls
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.projections import QKVConfig
 from isostate.mixers.softmax import BLOCK, AttentionConfig, SoftmaxConfig
 from isostate.mixers.window import WindowConfig, block_size
 
@@ -24,28 +26,14 @@ class Pass(NamedTuple):
 
 
 def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Forward and backward of one layer's mixer, from an empty state. Raises ValueError for one not written here."""
-    n_tokens, wide = batch * context, mixer.n_heads * mixer.head_dim
-    passes = {
-        "projection in": linear(n_tokens, mixer.d_model, projected_width(mixer)),
-        "heads": heads(mixer, n_tokens),
-        "mixing": _mixing(mixer, batch, context),
-        "projection out": linear(n_tokens, wide, mixer.d_model),
-    }
+    """Forward and backward of one layer's mixer, from an empty state. Raises ValueError for one not written down."""
+    if mixer.kind not in MIXER_PASSES:
+        raise ValueError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
+    passes = MIXER_PASSES[mixer.kind](mixer, batch, context)
     return (
         tuple(Part(name, one.forward) for name, one in passes.items()),
         tuple(Part(f"{name} backward", one.backward) for name, one in passes.items()),
     )
-
-
-def kv_heads(mixer: MixerConfig) -> int:
-    return mixer.n_kv_heads if isinstance(mixer, AttentionConfig) else mixer.n_heads
-
-
-def projected_width(mixer: MixerConfig) -> int:
-    """Queries, keys, values and gates, from one matrix."""
-    gates = mixer.n_heads if isinstance(mixer, LinearFamilyConfig) and mixer.gate == "head" else 0
-    return (mixer.n_heads + 2 * kv_heads(mixer)) * mixer.head_dim + gates
 
 
 def linear(n_tokens: int, width_in: int, width_out: int) -> Pass:
@@ -56,12 +44,12 @@ def linear(n_tokens: int, width_in: int, width_out: int) -> Pass:
     return Pass((product, *calls(3)), (input_gradient, weight_gradient, *calls(6)))
 
 
-def heads(mixer: MixerConfig, n_tokens: int) -> Pass:
+def heads(mixer: QKVConfig, n_tokens: int) -> Pass:
     """From the projection to queries, keys and values by head, and back: views, QK-norm, rotary positions."""
     size = mixer.head_dim
     forward = [*calls(9)]
-    backward = [Kernel("copy", (n_tokens * projected_width(mixer),)), *calls(9)]
-    for n_heads in (mixer.n_heads, kv_heads(mixer)):
+    backward = [Kernel("copy", (n_tokens * sum(mixer.widths),)), *calls(9)]
+    for n_heads in (mixer.n_heads, mixer.n_key_heads):
         n_rows, n_elements = n_tokens * n_heads, n_tokens * n_heads * size
         if mixer.qk_norm == "rms":
             norm = rms_norm(n_rows, size)
@@ -95,16 +83,38 @@ def rms_norm(n_rows: int, length: int) -> Pass:
     return Pass(forward, backward)
 
 
-def _mixing(mixer: MixerConfig, batch: int, context: int) -> Pass:
-    """Queries, keys and values to readings."""
-    if isinstance(mixer, SoftmaxConfig):
-        return _softmax_blocks(mixer, batch, context) if mixer.positions == "alibi" else _softmax(mixer, batch, context)
-    if isinstance(mixer, WindowConfig):
-        small = context <= 2 * block_size(mixer.window)
-        return _dense(mixer, batch, context) if small else _window_blocks(mixer, batch, context)
-    if isinstance(mixer, LinearFamilyConfig):
-        return Pass(*engine_kernels(mixer, batch, context))
-    raise ValueError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
+def _around(mixer: QKVConfig, n_tokens: int, mixing: Pass) -> dict[str, Pass]:
+    """`mixing`, queries, keys and values to readings, between what all such mixers have."""
+    return {
+        "projection in": linear(n_tokens, mixer.d_model, sum(mixer.widths)),
+        "heads": heads(mixer, n_tokens),
+        "mixing": mixing,
+        "projection out": linear(n_tokens, mixer.widths[0], mixer.d_model),
+    }
+
+
+def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int) -> dict[str, Pass]:
+    mixing = _softmax_blocks if mixer.positions == "alibi" else _softmax
+    return _around(mixer, batch * context, mixing(mixer, batch, context))
+
+
+def _of_window(mixer: WindowConfig, batch: int, context: int) -> dict[str, Pass]:
+    mixing = _dense if context <= 2 * block_size(mixer.window) else _window_blocks
+    return _around(mixer, batch * context, mixing(mixer, batch, context))
+
+
+def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> dict[str, Pass]:
+    return _around(mixer, batch * context, Pass(*engine_kernels(mixer, batch, context)))
+
+
+# A row a kind: (config, batch, context) -> what one layer runs, by name.
+MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
+    "softmax": _of_softmax,
+    "window": _of_window,
+    "linear": _of_linear_family,
+    "taylor": _of_linear_family,
+    "power": _of_linear_family,
+}
 
 
 def _repeated_heads(mixer: AttentionConfig, n_tokens: int) -> Pass:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
-from isostate.mixers import MixerConfig
-from isostate.mixers.linear_family import LinearFamilyConfig
-from isostate.mixers.softmax import AttentionConfig
+from isostate.mixers.contract import Shapes, linear_shapes
 from isostate.model import ModelConfig
 from isostate.model.layers import GATED
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 def parameter_shapes(config: ModelConfig) -> Shapes:
@@ -35,7 +31,7 @@ def _parts(config: ModelConfig) -> tuple[Shapes, Shapes, Shapes]:
     block = {f"mixer_norm.{name}": shape for name, shape in norm.items()}
     if config.conv_taps:
         block["convolution.taps_WD"] = (config.conv_taps, width)
-    block |= {f"mixer.{name}": shape for name, shape in _mixer(config.mixer).items()}
+    block |= {f"mixer.{name}": shape for name, shape in config.mixer.parameter_shapes().items()}
     if config.block == "sequential":
         block |= {f"mlp_norm.{name}": shape for name, shape in norm.items()}
     block |= {f"mlp.{name}": shape for name, shape in _mlp(config).items()}
@@ -49,25 +45,7 @@ def _norm(config: ModelConfig) -> Shapes:
     return {"gain": (config.d_model,)} if config.norm == "rms" else dict.fromkeys(("weight", "bias"), (config.d_model,))
 
 
-def _mixer(mixer: MixerConfig) -> Shapes:
-    n_kv_heads = mixer.n_kv_heads if isinstance(mixer, AttentionConfig) else mixer.n_heads
-    gated = isinstance(mixer, LinearFamilyConfig) and mixer.gate == "head"
-    wide, n_gates = mixer.n_heads * mixer.head_dim, mixer.n_heads if gated else 0
-    n_out = wide + 2 * n_kv_heads * mixer.head_dim + n_gates
-    shapes: Shapes = {}
-    if mixer.qk_norm == "rms":
-        shapes |= {"q_gain": (mixer.head_dim,), "k_gain": (mixer.head_dim,)}
-    if gated and mixer.bias == "none":
-        shapes["gate_bias"] = (n_gates,)
-    shapes |= _linear("in_proj", mixer.d_model, n_out, mixer.bias != "none")
-    return shapes | _linear("out_proj", wide, mixer.d_model, mixer.bias == "all")
-
-
 def _mlp(config: ModelConfig) -> Shapes:
     bias, halves = config.bias in ("mlp", "all"), 2 if config.mlp in GATED else 1
-    inner = _linear("in_proj", config.d_model, halves * config.d_ff, bias)
-    return inner | _linear("out_proj", config.d_ff, config.d_model, bias)
-
-
-def _linear(name: str, n_in: int, n_out: int, bias: bool) -> Shapes:
-    return {f"{name}.weight": (n_out, n_in)} | ({f"{name}.bias": (n_out,)} if bias else {})
+    inner = linear_shapes("in_proj", config.d_model, halves * config.d_ff, bias)
+    return inner | linear_shapes("out_proj", config.d_ff, config.d_model, bias)

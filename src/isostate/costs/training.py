@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isostate.costs.activations import Activations, check_form, kept_by, shared_tables
+from isostate.costs.activations import Activations, check_form, kept_by
 from isostate.costs.model import forward_cost
 from isostate.costs.parameters import n_padded
 from isostate.costs.precision import PRECISIONS, PrecisionName
 from isostate.costs.tape import training_step
-from isostate.costs.tape.chunks import n_monomials
-from isostate.costs.tape.operations import FLOAT64, INT64
+from isostate.costs.tape.mixers import MIXERS_TOLD
+from isostate.costs.tape.operations import INT64
 from isostate.mixers import Form
-from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.model import ModelConfig, Recompute
 from isostate.quantities import Cost
 
@@ -106,14 +105,7 @@ def alive_at_peak(
 def table_bytes(config: ModelConfig, context: int, element_bytes: int) -> int:
     """Tables that the first step makes and keeps for good."""
     mixer = config.mixer
-    tables = sum(table.nbytes for table in shared_tables(config, context, element_bytes))
+    tables = sum(table.nbytes for table in MIXERS_TOLD[mixer.kind].tables(mixer, context, element_bytes))
     if config.position_embedding == "sinusoidal":
         tables += context * config.d_model * element_bytes
-    if mixer.positions == "alibi":
-        tables += mixer.n_heads * element_bytes
-    if isinstance(mixer, LinearFamilyConfig):
-        feature_map = mixer.feature_map
-        tables += feature_map.expanded_size * FLOAT64
-        degrees = range(2, feature_map.degree + 1)
-        tables += sum(2 * n_monomials(mixer.head_dim, degree) * INT64 for degree in degrees)
     return tables

@@ -7,10 +7,9 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from isostate.mixers.contract import FORMS, Causal, Form, MixerConfig, State
+from isostate.mixers.contract import FORMS, Causal, Form, Mixer, MixerConfig, State
 from isostate.mixers.linear import LinearConfig, LinearMixer
 from isostate.mixers.power import PowerConfig, PowerMixer
-from isostate.mixers.projections import QKVMixer
 from isostate.mixers.softmax import SoftmaxConfig, SoftmaxMixer
 from isostate.mixers.taylor import TaylorConfig, TaylorMixer
 from isostate.mixers.window import WindowConfig, WindowMixer
@@ -20,7 +19,7 @@ class MixerSpec(NamedTuple):
     """What a mixer's file exports: its config, and the module built from one."""
 
     config: type[MixerConfig]
-    module: Callable[..., QKVMixer]
+    module: Callable[..., Mixer]
 
 
 MIXERS: dict[str, MixerSpec] = {
@@ -36,7 +35,7 @@ AnyMixerConfig = Annotated[
 ]
 
 
-def build_mixer(config: MixerConfig) -> QKVMixer:
+def build_mixer(config: MixerConfig) -> Mixer:
     return MIXERS[config.kind].module(config)
 
 
@@ -46,6 +45,7 @@ __all__ = [
     "AnyMixerConfig",
     "Causal",
     "Form",
+    "Mixer",
     "MixerConfig",
     "MixerSpec",
     "State",

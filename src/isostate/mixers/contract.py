@@ -3,8 +3,9 @@
     y_BTD, state = mixer(x_BTD, state=None, form="chunked")
 
 A mixer's file holds, in this order: its docstring (recurrence, source), its config, its three forms as pure functions,
-its module, its cost. Here stand the two bases: `MixerConfig`, which knows a mixer's state and cost without building it,
-and `State`, what a sequence carries from one position to the next.
+its module, its cost. Here stand the three bases: `MixerConfig`, which knows a mixer's state and cost without building
+it, `Mixer`, the module, and `State`, what a sequence carries from one position to the next. What mixers of queries,
+keys and values share stands in `projections.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from isostate.config import Config
 from isostate.quantities import Cost, StateSize
@@ -25,28 +27,22 @@ Form = Literal["recurrent", "parallel", "chunked"]
 FORMS: tuple[Form, ...] = ("recurrent", "parallel", "chunked")
 # "whole": every pair of positions that a matmul multiplies; "halved": of those, the ones that a position may see.
 Causal = Literal["whole", "halved"]
+Shapes = dict[str, tuple[int, ...]]
 
 
 class MixerConfig(Config):
-    """What every mixer has. `n_heads * head_dim` need not equal `d_model`; `match_params` absorbs the difference."""
+    """What every mixer has: a width, biases, and what it is asked without being built."""
 
     kind: str
     d_model: int
-    n_heads: int
-    head_dim: int
-    positions: Literal["none", "rotary", "alibi"] = "none"
-    qk_norm: Literal["none", "rms"] = "none"
     bias: Literal["none", "qkv", "all"] = "none"  # of the projection in, or of both
 
     knob: ClassVar[str | None] = None  # the key that sets the family's state; None where only the context does
 
     @model_validator(mode="after")
-    def _sizes_are_possible(self) -> Self:
-        for name in ("d_model", "n_heads", "head_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
-        if self.positions == "rotary" and self.head_dim % 2:
-            raise ValueError(f"head_dim = {self.head_dim}: rotary turns pairs, so it must be even; or choose alibi")
+    def _width_is_possible(self) -> Self:
+        if self.d_model < 1:
+            raise ValueError(f"d_model = {self.d_model}: must be at least 1")
         return self
 
     @property
@@ -66,7 +62,20 @@ class MixerConfig(Config):
         """What one sequence of `context` tokens carries, in float32 elements by part; equals the live state."""
         raise NotImplementedError
 
+    @property
+    def draws(self) -> bool:
+        """Whether training drops anything here, so that running it again must draw the same numbers again."""
+        return False
+
+    def parameter_shapes(self) -> Shapes:
+        """Every parameter of the module, by name, in its order."""
+        raise NotImplementedError
+
     def n_params(self) -> int:
+        return sum(prod(shape) for shape in self.parameter_shapes().values())
+
+    def projection_cost(self, n_tokens: int) -> Cost:
+        """The part of `cost` that is no recurrence: the projections in and out, and what goes with them."""
         raise NotImplementedError
 
     def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
@@ -74,11 +83,39 @@ class MixerConfig(Config):
         raise NotImplementedError
 
 
+class Mixer(nn.Module):
+    """Abstract: a module with a config. `own`: parameters that the mixer starts itself, and that never decay."""
+
+    config: MixerConfig
+    own: ClassVar[frozenset[str]] = frozenset()
+
+    def init_state(self, batch: int) -> Any:
+        raise NotImplementedError
+
+    def start_own(self, generator: torch.Generator) -> None:
+        """Draws those of its `own` parameters that do not start at fixed values."""
+
+    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+        """y_BTD and the state after the last position; `state=None` is the empty one. Raises ValueError for a form."""
+        raise NotImplementedError
+
+
+def check_form(form: Form) -> None:
+    """Raises ValueError for a form that is none."""
+    if form not in FORMS:
+        raise ValueError(f"form {form!r}: choose one of {', '.join(FORMS)}")
+
+
+def linear_shapes(name: str, n_in: int, n_out: int, bias: bool) -> Shapes:
+    """Those of a linear layer's parameters."""
+    return {f"{name}.weight": (n_out, n_in)} | ({f"{name}.bias": (n_out,)} if bias else {})
+
+
 @dataclass(frozen=True)
 class State:
     """Base of live states: frozen dataclasses of tensors (batch first), other states, tuples of them, and integers.
 
-    `position`, where a state has one, is an integer and counts as no element.
+    A mixer's has `position`, the tokens read so far: an integer, which counts as no element.
     """
 
     def tensors(self) -> Iterator[Tensor]:

@@ -14,15 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from isostate.mixers import recurrence
-from isostate.mixers.contract import Causal, Form, MixerConfig
+from isostate.mixers.contract import Causal, Form
 from isostate.mixers.feature_maps import PolynomialMap
-from isostate.mixers.projections import (
-    QKVMixer,
-    alibi_slopes,
-    divisors,
-    projection_cost,
-    projection_params,
-)
+from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, divisors
 from isostate.mixers.recurrence import MatrixState, best_chunk
 from isostate.mixers.softmax import fill_heads
 from isostate.quantities import Cost, StateSize
@@ -32,7 +26,7 @@ GATE_BIAS = 6.906755  # logit(0.999): a fresh gate forgets a thousandth a token 
 FORMS = {"recurrent": recurrence.recurrent, "parallel": recurrence.parallel, "chunked": recurrence.chunked}
 
 
-class LinearFamilyConfig(MixerConfig):
+class LinearFamilyConfig(QKVConfig):
     """Abstract. `gate`: one sigmoid a head and token; `normaliser`: divide by the sum of the weights, or not at all."""
 
     gate: Literal["none", "head"] = "none"
@@ -74,14 +68,13 @@ class LinearFamilyConfig(MixerConfig):
         parts = {"matrix": rows * self.head_dim}
         return StateSize(parts | ({"normaliser": rows} if self.normaliser == "sum" else {}))
 
-    def n_params(self) -> int:
-        n_gates = self.n_heads if self.gate == "head" else 0
-        return projection_params(self, self.n_heads, n_gates) + (n_gates if self.bias == "none" else 0)
+    @property
+    def n_gates(self) -> int:
+        return self.n_heads if self.gate == "head" else 0
 
     def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
         """Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token."""
-        n_gates = self.n_heads if self.gate == "head" else 0
-        projections = projection_cost(self, self.n_heads, batch * context, n_gates)
+        projections = self.projection_cost(batch * context)
         P, K, V = self.feature_map.expanded_size, self.head_dim, self.head_dim + (self.normaliser == "sum")
         rows = batch * self.n_heads
         if form == "recurrent":
@@ -101,8 +94,8 @@ class LinearFamilyMixer(QKVMixer):
     config: LinearFamilyConfig
 
     def __init__(self, config: LinearFamilyConfig) -> None:
-        n_gates = config.n_heads if config.gate == "head" else 0
-        super().__init__(config, config.n_heads, n_gates)
+        super().__init__(config)
+        n_gates = config.n_gates
         self.gate_bias: nn.Parameter | None = None
         if n_gates and config.bias == "none":
             self.gate_bias = nn.Parameter(torch.full((n_gates,), GATE_BIAS))

@@ -7,39 +7,84 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from isostate.mixers.contract import FORMS, Form, MixerConfig
+from isostate.mixers.contract import Form, Mixer, MixerConfig, Shapes, check_form, linear_shapes
 from isostate.mixers.normalisation import rms_norm
 from isostate.quantities import Cost
 
 
-class QKVMixer(nn.Module):
+class QKVConfig(MixerConfig):
+    """Abstract. `n_heads * head_dim` need not equal `d_model`; `match_params` absorbs the difference."""
+
+    n_heads: int
+    head_dim: int
+    positions: Literal["none", "rotary", "alibi"] = "none"
+    qk_norm: Literal["none", "rms"] = "none"
+
+    @model_validator(mode="after")
+    def _heads_are_possible(self) -> Self:
+        for name in ("n_heads", "head_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if self.positions == "rotary" and self.head_dim % 2:
+            raise ValueError(f"head_dim = {self.head_dim}: rotary turns pairs, so it must be even; or choose alibi")
+        return self
+
+    @property
+    def n_key_heads(self) -> int:
+        """Heads of keys and of values."""
+        return self.n_heads
+
+    @property
+    def n_gates(self) -> int:
+        """Of a token."""
+        return 0
+
+    @property
+    def widths(self) -> list[int]:
+        """Of queries, keys, values and gates, which one projection makes."""
+        narrow = self.n_key_heads * self.head_dim
+        return [self.n_heads * self.head_dim, narrow, narrow, self.n_gates]
+
+    def parameter_shapes(self) -> Shapes:
+        """Of both projections, their biases, QK-norm gains, and of gates the bias that the projection has not."""
+        shapes: Shapes = {}
+        if self.qk_norm == "rms":
+            shapes |= {"q_gain": (self.head_dim,), "k_gain": (self.head_dim,)}
+        if self.n_gates and self.bias == "none":
+            shapes["gate_bias"] = (self.n_gates,)
+        widths = self.widths
+        shapes |= linear_shapes("in_proj", self.d_model, sum(widths), self.bias != "none")
+        return shapes | linear_shapes("out_proj", widths[0], self.d_model, self.bias == "all")
+
+    def projection_cost(self, n_tokens: int) -> Cost:
+        """Both projections, QK-norm and rotary. Bytes: weights, inputs and outputs once, float32."""
+        wide, narrow, _, n_gates = self.widths
+        weights = self.d_model * (2 * wide + 2 * narrow + n_gates)
+        other = (wide + narrow) * ((4 if self.qk_norm == "rms" else 0) + (3 if self.positions == "rotary" else 0))
+        moved = weights + n_tokens * (2 * self.d_model + 2 * wide + 2 * narrow)
+        return Cost(2 * n_tokens * weights, n_tokens * other, 4 * moved)
+
+
+class QKVMixer(Mixer):
     """Abstract. x_BTD to q_BHTK, k_BGTK, v_BGTV, one of the family's forms, and back to y_BTD."""
 
-    config: MixerConfig
+    config: QKVConfig
 
-    def __init__(self, config: MixerConfig, n_kv_heads: int, n_gates: int = 0) -> None:
+    def __init__(self, config: QKVConfig) -> None:
         super().__init__()
         self.config = config
-        self.n_kv_heads = n_kv_heads
-        self.widths = [
-            config.n_heads * config.head_dim,
-            n_kv_heads * config.head_dim,
-            n_kv_heads * config.head_dim,
-            n_gates,
-        ]
+        self.widths = config.widths
         self.in_proj = projection(config.d_model, sum(self.widths), bias=config.bias != "none")
         self.out_proj = projection(self.widths[0], config.d_model, bias=config.bias == "all")
         if config.qk_norm == "rms":
             self.q_gain = nn.Parameter(torch.ones(config.head_dim))
             self.k_gain = nn.Parameter(torch.ones(config.head_dim))
-
-    def init_state(self, batch: int) -> Any:
-        raise NotImplementedError
 
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, gate_BTH: Tensor, state: Any, form: Form
@@ -47,14 +92,12 @@ class QKVMixer(nn.Module):
         raise NotImplementedError
 
     def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
-        """y_BTD and the state after the last position; `state=None` is the empty one. Raises ValueError for a form."""
-        if form not in FORMS:
-            raise ValueError(f"form {form!r}: choose one of {', '.join(FORMS)}")
+        check_form(form)
         state = self.init_state(x_BTD.shape[0]) if state is None else state
         q_BTHK, k_BTGK, v_BTGV, gate_BTH = self.in_proj(x_BTD).split(self.widths, dim=-1)
         q_BTHK = q_BTHK.unflatten(-1, (self.config.n_heads, self.config.head_dim))
-        k_BTGK = k_BTGK.unflatten(-1, (self.n_kv_heads, self.config.head_dim))
-        v_BTGV = v_BTGV.unflatten(-1, (self.n_kv_heads, self.config.head_dim))
+        k_BTGK = k_BTGK.unflatten(-1, (self.config.n_key_heads, self.config.head_dim))
+        v_BTGV = v_BTGV.unflatten(-1, (self.config.n_key_heads, self.config.head_dim))
         if self.config.qk_norm == "rms":
             q_BTHK, k_BTGK = rms_norm(q_BTHK, self.q_gain), rms_norm(k_BTGK, self.k_gain)
         q_BHTK, k_BGTK, v_BGTV = q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGV.transpose(1, 2)
@@ -103,21 +146,3 @@ def alibi_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tens
 
 def divisors(number: int) -> Iterator[int]:
     return (divisor for divisor in range(1, number + 1) if number % divisor == 0)
-
-
-def projection_params(config: MixerConfig, n_kv_heads: int, n_gates: int = 0) -> int:
-    """Parameters of both projections, their biases, gates and QK-norm gains included."""
-    wide, narrow = config.n_heads * config.head_dim, n_kv_heads * config.head_dim
-    gains = 2 * config.head_dim if config.qk_norm == "rms" else 0
-    biases = wide + 2 * narrow + n_gates if config.bias != "none" else 0
-    biases += config.d_model if config.bias == "all" else 0
-    return config.d_model * (2 * wide + 2 * narrow + n_gates) + biases + gains
-
-
-def projection_cost(config: MixerConfig, n_kv_heads: int, n_tokens: int, n_gates: int = 0) -> Cost:
-    """Forward cost of both projections, QK-norm and rotary. Bytes: weights, inputs and outputs once, float32."""
-    wide, narrow = config.n_heads * config.head_dim, n_kv_heads * config.head_dim
-    weights = config.d_model * (2 * wide + 2 * narrow + n_gates)
-    other = (wide + narrow) * ((4 if config.qk_norm == "rms" else 0) + (3 if config.positions == "rotary" else 0))
-    moved = weights + n_tokens * (2 * config.d_model + 2 * wide + 2 * narrow)
-    return Cost(2 * n_tokens * weights, n_tokens * other, 4 * moved)

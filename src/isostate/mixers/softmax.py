@@ -17,20 +17,15 @@ from torch import Tensor
 from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 
-from isostate.mixers.contract import Causal, Form, MixerConfig, State
-from isostate.mixers.projections import (
-    QKVMixer,
-    alibi_slopes,
-    projection_cost,
-    projection_params,
-)
+from isostate.mixers.contract import Causal, Form, State
+from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes
 from isostate.quantities import Cost, StateSize
 
 # Queries of one call to the fused kernel: bounds the bias matrix to H x 512 x S.
 BLOCK = 512
 
 
-class AttentionConfig(MixerConfig):
+class AttentionConfig(QKVConfig):
     """Abstract: what softmax and window attention share. Heads default to 4; `n_kv_heads` to `n_heads`."""
 
     n_kv_heads: int
@@ -49,8 +44,13 @@ class AttentionConfig(MixerConfig):
             )
         return self
 
-    def n_params(self) -> int:
-        return projection_params(self, self.n_kv_heads)
+    @property
+    def n_key_heads(self) -> int:
+        return self.n_kv_heads
+
+    @property
+    def draws(self) -> bool:
+        return self.attention_dropout > 0
 
 
 class SoftmaxConfig(AttentionConfig):
@@ -77,7 +77,7 @@ class SoftmaxConfig(AttentionConfig):
             n_scores = context * (context + 1) // 2
         elif form == "chunked" and self.positions == "alibi":
             n_scores = self._block_scores(context)
-        return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
+        return self.projection_cost(batch * context) + attention_cost(self, batch, n_scores)
 
     def _block_scores(self, context: int) -> int:
         """Pairs of query and key, a head: blocks of queries, each against its past alone."""
@@ -213,9 +213,6 @@ class SoftmaxMixer(QKVMixer):
 
     config: SoftmaxConfig
 
-    def __init__(self, config: SoftmaxConfig) -> None:
-        super().__init__(config, config.n_kv_heads)
-
     def init_state(self, batch: int) -> KeyValueState:
         return empty_cache(self, batch)
 
@@ -226,7 +223,7 @@ class SoftmaxMixer(QKVMixer):
 
 def empty_cache(mixer: QKVMixer, batch: int) -> KeyValueState:
     """The state before the first token: no keys, no values."""
-    empty_BGSK = mixer.out_proj.weight.new_zeros(batch, mixer.n_kv_heads, 0, mixer.config.head_dim)
+    empty_BGSK = mixer.out_proj.weight.new_zeros(batch, mixer.config.n_key_heads, 0, mixer.config.head_dim)
     return KeyValueState(empty_BGSK, empty_BGSK)
 
 
@@ -237,7 +234,7 @@ def mixer_slopes(mixer: QKVMixer, like_BHTK: Tensor) -> Tensor | None:
     return alibi_slopes(mixer.config.n_heads, like_BHTK.dtype, like_BHTK.device)
 
 
-def attention_cost(config: MixerConfig, batch: int, n_scores: int) -> Cost:
+def attention_cost(config: QKVConfig, batch: int, n_scores: int) -> Cost:
     """`n_scores` pairs of query and key a head, computed and used, masked ones too; softmax at 5 FLOPs a score."""
     scores = batch * config.n_heads * n_scores
     return Cost(4 * scores * config.head_dim, 5 * scores, 0)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from isostate.mixers.contract import Causal, Form
-from isostate.mixers.projections import QKVMixer, projection_cost
+from isostate.mixers.projections import QKVMixer
 from isostate.mixers.softmax import (
     AttentionConfig,
     KeyValueState,
@@ -65,7 +65,7 @@ class WindowConfig(AttentionConfig):
             n_scores = seen * (seen + 1) // 2 + (context - seen) * seen
         elif form == "chunked" and context > 2 * block:
             n_scores = -(-context // block) * block * 2 * block
-        return projection_cost(self, self.n_kv_heads, batch * context) + attention_cost(self, batch, n_scores)
+        return self.projection_cost(batch * context) + attention_cost(self, batch, n_scores)
 
 
 def recurrent(
@@ -157,9 +157,6 @@ class WindowMixer(QKVMixer):
     """Projections around the three forms."""
 
     config: WindowConfig
-
-    def __init__(self, config: WindowConfig) -> None:
-        super().__init__(config, config.n_kv_heads)
 
     def init_state(self, batch: int) -> KeyValueState:
         return empty_cache(self, batch)

@@ -42,7 +42,7 @@ class Block(nn.Module):
     @property
     def draws(self) -> bool:
         """Whether training drops anything here, so that running it again must draw the same numbers again."""
-        return self.dropout > 0 or getattr(self.mixer.config, "attention_dropout", 0.0) > 0
+        return self.dropout > 0 or self.mixer.config.draws
 
     def init_state(self, batch: int) -> BlockState:
         convolution = None if self.convolution is None else self.convolution.init_state(batch)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
-from isostate.mixers import Form, State
+from isostate.mixers import Form, Mixer, State
 from isostate.model.block import Block, BlockState
 from isostate.model.config import ModelConfig
 from isostate.model.head import logits_of, mean_loss, token_losses
-from isostate.model.layers import build_norm
+from isostate.model.layers import ShortConvolution, build_norm
 
 Recompute = Literal["none", "blocks"]
 
@@ -157,24 +157,33 @@ def initialise(model: Decoder, seed: int) -> None:
     """Normal weights of deviation 1/sqrt(fan in), those that write to the residual stream over sqrt(2 L) (GPT-2).
 
     The embedding has deviation 1/sqrt(D), so that a tied head starts with logits of order one. Vectors keep what their
-    layers set.
+    layers set; what is a layer's `own`, that layer starts.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator, own = torch.Generator().manual_seed(seed), own_parameters(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.ndim < 2 or name.endswith("taps_WD"):
+            if parameter.ndim < 2 or name in own:
                 continue
             deviation = parameter.shape[1] ** -0.5
             if name.endswith("out_proj.weight"):
                 deviation /= (2 * model.config.n_layers) ** 0.5
             parameter.normal_(0.0, deviation, generator=generator)
+        for block in cast(list[Block], list(model.blocks)):
+            block.mixer.start_own(generator)
+
+
+def own_parameters(model: nn.Module) -> set[str]:
+    """Names of parameters that are neither drawn nor decayed as matrices are: their layers say which."""
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, (Mixer, ShortConvolution))]
+    return {f"{prefix}.{name}" for prefix, layer in layers for name in layer.own}
 
 
 def decayed_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
-    """(with weight decay, without): matrices decay; norms, gains, biases, taps and embeddings of any kind do not."""
+    """(with weight decay, without): matrices decay; vectors, what is a layer's own, and embeddings do not."""
+    own = own_parameters(model)
     decay: dict[str, nn.Parameter] = {}
     rest: dict[str, nn.Parameter] = {}
     for name, parameter in model.named_parameters():
-        is_matrix = parameter.ndim >= 2 and not name.endswith("taps_WD") and not name.startswith("embedding")
+        is_matrix = parameter.ndim >= 2 and name not in own and not name.startswith("embedding")
         (decay if is_matrix else rest)[name] = parameter
     return decay, rest

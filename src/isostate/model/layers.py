@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,8 @@ class ConvolutionState(State):
 
 class ShortConvolution(nn.Module):
     """Depthwise causal convolution over W taps: y_t = sum_w taps_w x_{t - W + 1 + w}. Starts as the identity."""
+
+    own: ClassVar[frozenset[str]] = frozenset({"taps_WD"})  # neither drawn nor decayed
 
     def __init__(self, d_model: int, taps: int) -> None:
         super().__init__()

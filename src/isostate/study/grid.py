@@ -129,6 +129,7 @@ def _model(study: StudyConfig, size: SizeConfig, mixer: dict[str, Any], where: s
     given = study.model.model_dump(exclude_none=True, exclude={"match_params", "n_layers", "d_model"})
     given |= size.model_dump(exclude_none=True, exclude={"name"})
     shared = {key: given.pop(key) for key in ("positions", "qk_norm", "n_heads") if key in given}
+    shared = {key: value for key, value in shared.items() if key in MIXERS[mixer["kind"]].config.model_fields}
     if "head_dim" in mixer and "n_heads" not in mixer:
         shared.pop("n_heads", None)  # the sweep sets the heads through their size
     vocab_size = check_tokenizer(study.data.tokenizer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from isostate.costs.tape.block import MIXERS_TOLD
+from isostate.costs.tape.mixers import MIXERS_TOLD
 from isostate.costs.tape.tape import Tape, Value
 from isostate.mixers import MixerConfig, build_mixer
 from tests.costs.tape.running import assert_same, in_torch, on_tape
@@ -16,7 +16,7 @@ def assert_told(config: MixerConfig, batch: int, context: int, form: str = "chun
     state = mixer.init_state(batch)
 
     def tell(tape: Tape, x: Value) -> Value:
-        y, after = MIXERS_TOLD[config.kind](tape, config, x, batch, context, form)
+        y, after = MIXERS_TOLD[config.kind].step(tape, config, x, batch, context, form)
         tape.free(*after)
         return y
 

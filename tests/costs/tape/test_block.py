@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 
 from isostate.costs.tape import chunks
-from isostate.costs.tape.block import MIXERS_TOLD, block
-from isostate.mixers import MIXERS
+from isostate.costs.tape.block import block
 from isostate.model.block import Block
 from tests.costs.configurations import GATED_POWER, GROUPED
 from tests.costs.tape.running import assert_same, in_torch, on_tape
 from tests.model.options import OPTIONS, config_of
-
-
-def test_every_mixer_is_told():
-    assert MIXERS_TOLD.keys() == MIXERS.keys()
 
 
 @pytest.mark.parametrize("mixer", [GROUPED, GATED_POWER], ids=["softmax", "power"])

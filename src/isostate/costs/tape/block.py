@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from isostate.costs.tape.linear_family import linear_family
+from isostate.costs.tape.mixers import MIXERS_TOLD
 from isostate.costs.tape.norms import layer_norm, rms_norm
 from isostate.costs.tape.operations import (
     add,
@@ -16,21 +14,10 @@ from isostate.costs.tape.operations import (
     split,
     squared,
 )
-from isostate.costs.tape.softmax import softmax
 from isostate.costs.tape.tape import Storage, Tape, Value
-from isostate.costs.tape.window import window
 from isostate.mixers import Form
 from isostate.model import ModelConfig
 from isostate.model.layers import PLAIN
-
-# (tape, config, input, batch, context, form) -> the mixer's output, and the storages of its state
-MIXERS_TOLD: dict[str, Callable[..., tuple[Value, list[Storage]]]] = {
-    "softmax": softmax,
-    "window": window,
-    "linear": linear_family,
-    "taylor": linear_family,
-    "power": linear_family,
-}
 
 
 def block(tape: Tape, config: ModelConfig, z: Value, batch: int, context: int, form: Form) -> Value:
@@ -43,7 +30,7 @@ def block(tape: Tape, config: ModelConfig, z: Value, batch: int, context: int, f
         held.append(behind)
     else:
         x = tape.also(normed)
-    y, state = MIXERS_TOLD[config.mixer.kind](tape, config.mixer, x, batch, context, form)
+    y, state = MIXERS_TOLD[config.mixer.kind].step(tape, config.mixer, x, batch, context, form)
     added = dropped(tape, y, "mixer output") if config.dropout else tape.also(y)
     z1 = add(tape, z, added, "after the mixer")
     tape.free(added)
@@ -65,8 +52,8 @@ def norm(tape: Tape, config: ModelConfig, x: Value, rows: int, name: str) -> Val
 
 def _empty_state(tape: Tape, config: ModelConfig, batch: int) -> list[Storage]:
     taps = batch * (config.conv_taps - 1) * config.d_model if config.conv_taps else 0
-    sizes = {"convolution": taps} | {k: batch * size for k, size in config.mixer.state_size(0).parts.items()}
-    return [tape.new(size, f"empty {name}") for name, size in sizes.items() if size]
+    sizes = [("convolution", taps), *((k, batch * size) for k, size in config.mixer.state_size(0).parts.items())]
+    return [tape.new(size, f"empty {name}") for name, size in sizes if size]
 
 
 def _mlp(tape: Tape, config: ModelConfig, x: Value, rows: int) -> Value:

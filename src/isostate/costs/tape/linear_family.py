@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from isostate.costs.tape.chunked import chunked
-from isostate.costs.tape.chunks import Chunks, Variables
-from isostate.costs.tape.operations import copied, gradient, pointwise, shifted
-from isostate.costs.tape.projections import Heads, Read, by_head, projected
+from isostate.costs.tape.chunks import Chunks, Variables, n_monomials
+from isostate.costs.tape.operations import FLOAT64, INT64, copied, gradient, pointwise, shifted
+from isostate.costs.tape.projections import Heads, Read, Table, by_head, projected, qkv_tables
 from isostate.costs.tape.tape import Storage, Tape, Value
 from isostate.mixers import Form
+from isostate.mixers.feature_maps import PolynomialMap
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.recurrence import best_chunk
 
 
 def linear_family(
@@ -29,6 +31,31 @@ def linear_family(
         return Read(y, by_position or (heads.H == 1 and (not sizes.padded or 1 in (batch, context))), state)
 
     return projected(tape, config, x, heads, config.n_heads if sizes.gated else 0, attend)
+
+
+def backward_flops(config: LinearFamilyConfig, forward: int, batch: int, context: int, form: Form) -> int:
+    """Scores are made once more; nothing is done for the last state, which nobody reads, nor for the empty one."""
+    P, K, V = config.feature_map.expanded_size, config.head_dim, config.head_dim + (config.normaliser == "sum")
+    rows = batch * config.n_heads
+    if form == "recurrent":
+        return 0
+    if form == "parallel":
+        return 2 * rows * context * (2 * context * (K + V) + P * V)
+    chunk = config.chunk or best_chunk(config.feature_map, V, context)
+    n_chunks = -(-context // chunk)
+    return 2 * rows * chunk * (n_chunks * chunk * (3 * K + 2 * V) + 4 * (n_chunks - 1) * P * V)
+
+
+def tables(config: LinearFamilyConfig, context: int, element_bytes: int) -> list[Table]:
+    """Those of positions, the weights of the monomials, and what they are made of."""
+    return [*qkv_tables(config, context, element_bytes), *map_tables(config.feature_map)]
+
+
+def map_tables(feature_map: PolynomialMap) -> list[Table]:
+    """`feature_maps._weights` and `_factors`."""
+    degrees = range(2, feature_map.degree + 1)
+    factors = sum(2 * n_monomials(feature_map.head_dim, degree) * INT64 for degree in degrees)
+    return [Table("weights of monomials", feature_map.expanded_size * FLOAT64), Table("numbers of monomials", factors)]
 
 
 def _before_map(tape: Tape, config: LinearFamilyConfig, x: Value) -> Value:

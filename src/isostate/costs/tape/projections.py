@@ -8,7 +8,15 @@ from typing import NamedTuple
 from isostate.costs.tape.norms import rms_norm
 from isostate.costs.tape.operations import add, copied, gradient, joined, linear, pointwise, split, unflattened
 from isostate.costs.tape.tape import HEADS, TOKENS, TURNED, Storage, Tape, Value
-from isostate.mixers import MixerConfig
+from isostate.mixers.projections import QKVConfig
+
+
+class Table(NamedTuple):
+    """A tensor that the first step makes and all further ones find; `kept`: a graph keeps it, once for all layers."""
+
+    name: str
+    nbytes: int
+    kept: bool = False
 
 
 class Heads(NamedTuple):
@@ -44,11 +52,20 @@ class Read(NamedTuple):
     state: list[Storage]
 
 
+def qkv_tables(config: QKVConfig, context: int, element_bytes: int) -> list[Table]:
+    """Rotary's cosines and sines, or ALiBi's slopes."""
+    if config.positions == "alibi":
+        return [Table("slopes", config.n_heads * element_bytes)]
+    nbytes = context * config.head_dim * element_bytes
+    names = ("cosines", "sines") if config.positions == "rotary" else ()
+    return [Table(f"rotary {name}", nbytes, kept=True) for name in names]
+
+
 Attend = Callable[[Tape, Value, Value, Value, Value], Read]  # queries, keys, values, gates
 
 
 def projected(
-    tape: Tape, config: MixerConfig, x: Value, heads: Heads, n_gates: int, attend: Attend
+    tape: Tape, config: QKVConfig, x: Value, heads: Heads, n_gates: int, attend: Attend
 ) -> tuple[Value, list[Storage]]:
     """`QKVMixer.forward`: its output, and the storages of the state it returns."""
     rows = heads.B * heads.T

@@ -82,4 +82,4 @@ def training_step(
 
 def draws(config: ModelConfig) -> bool:
     """Whether a block drops anything, so that running it again needs the generator's state."""
-    return config.dropout > 0 or getattr(config.mixer, "attention_dropout", 0.0) > 0
+    return config.dropout > 0 or config.mixer.draws

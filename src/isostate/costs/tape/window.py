@@ -27,6 +27,11 @@ def window(
     return projected(tape, config, x, heads, 0, attend)
 
 
+def backward_flops(config: WindowConfig, forward: int, batch: int, context: int, form: Form) -> int:
+    """A product for each operand's gradient."""
+    return 2 * forward
+
+
 def _banded(tape: Tape, config: WindowConfig, q: Value, k: Value, v: Value, heads: Heads, block: int) -> Value:
     """Blocks of positions, each against itself and the one before."""
     B, T, H, _, K = heads

@@ -1,0 +1,38 @@
+"""What a training step of each mixer is told as: a row a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from isostate.costs.tape import linear_family, softmax, window
+from isostate.costs.tape.projections import Table, qkv_tables
+from isostate.costs.tape.tape import Storage, Value
+from isostate.mixers import Form
+
+
+class Told(NamedTuple):
+    """A mixer's training beyond what its config tells of a forward.
+
+    step             (tape, config, input, batch, context, form) -> its output, and the storages of its state
+    backward_flops   (config, forward, batch, context, form) -> matmul FLOPs of the backward between the projections,
+                     whose forward takes `forward`
+    tables           (config, context, bytes of an element) -> what the first step makes and keeps for good
+    forms            those that the tape knows; loops over positions are never told
+    """
+
+    step: Callable[..., tuple[Value, list[Storage]]]
+    backward_flops: Callable[[Any, int, int, int, Form], int]
+    tables: Callable[[Any, int, int], list[Table]]
+    forms: tuple[Form, ...] = ("chunked",)
+
+
+_LINEAR_FAMILY = Told(linear_family.linear_family, linear_family.backward_flops, linear_family.tables)
+
+MIXERS_TOLD: dict[str, Told] = {
+    "softmax": Told(softmax.softmax, softmax.backward_flops, qkv_tables, ("chunked", "parallel")),
+    "window": Told(window.window, window.backward_flops, qkv_tables, ("chunked", "parallel")),
+    "linear": _LINEAR_FAMILY,
+    "taylor": _LINEAR_FAMILY,
+    "power": _LINEAR_FAMILY,
+}
