@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from isostate.mixers import Form, State, build_mixer
+from isostate.mixers.convolution import ConvolutionState
 from isostate.model.config import ModelConfig
-from isostate.model.layers import ConvolutionState, ShortConvolution, build_mlp, build_norm
+from isostate.model.layers import ShortConvolution, build_mlp, build_norm
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu, relu, silu
 
-from isostate.mixers.contract import State
+from isostate.mixers.convolution import ConvolutionState, convolve
 from isostate.mixers.normalisation import rms_norm
 from isostate.mixers.projections import projection
 
@@ -84,13 +82,6 @@ def build_mlp(kind: str, d_model: int, d_ff: int, bias: bool = False) -> FeedFor
     return FeedForward(d_model, d_ff, PLAIN[kind], bias)
 
 
-@dataclass(frozen=True)
-class ConvolutionState(State):
-    """The last W - 1 inputs, oldest first; zeros before the first token."""
-
-    past_BWD: Tensor
-
-
 class ShortConvolution(nn.Module):
     """Depthwise causal convolution over W taps: y_t = sum_w taps_w x_{t - W + 1 + w}. Starts as the identity."""
 
@@ -108,30 +99,5 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x_BTD: Tensor, state: ConvolutionState) -> tuple[Tensor, ConvolutionState]:
         x_BSD = torch.cat([state.past_BWD, x_BTD], dim=1)
-        y_BTD = _Convolution.apply(x_BSD, self.taps_WD)
+        y_BTD = convolve(x_BSD, self.taps_WD)
         return y_BTD, ConvolutionState(x_BSD[:, x_BTD.shape[1] :])
-
-
-class _Convolution(torch.autograd.Function):
-    """One pass a tap, forward and backward: torch's own depthwise convolution wants another layout and is slower."""
-
-    @staticmethod
-    def forward(ctx, x_BSD, taps_WD):
-        ctx.save_for_backward(x_BSD, taps_WD)
-        W, T = taps_WD.shape[0], x_BSD.shape[1] - taps_WD.shape[0] + 1
-        y_BTD = x_BSD[:, :T] * taps_WD[0]
-        for w in range(1, W):
-            y_BTD.addcmul_(x_BSD[:, w : w + T], taps_WD[w])
-        return y_BTD
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, dy_BTD):
-        x_BSD, taps_WD = ctx.saved_tensors
-        W, T = taps_WD.shape[0], dy_BTD.shape[1]
-        dx_BSD = torch.zeros_like(x_BSD)
-        dtaps_WD = torch.empty_like(taps_WD)
-        for w in range(W):
-            dx_BSD[:, w : w + T].addcmul_(dy_BTD, taps_WD[w])
-            dtaps_WD[w] = (dy_BTD * x_BSD[:, w : w + T]).sum((0, 1))
-        return dx_BSD, dtaps_WD
