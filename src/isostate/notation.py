@@ -22,5 +22,6 @@ ALPHABET = {
     "L": "layers",
     "W": "window, or convolution taps",
     "R": "recurrent state size of a state-space channel",
+    "I": "inner width: channels of a state-space mixer",
     "M": "rows of a flattened batch: batch times positions, or batch times heads",
 }

@@ -1,0 +1,155 @@
+"""The selective scan's kernel for CPUs: `scan.cpp`, built when it is first needed, called through ctypes.
+
+The system's compiler builds it in a second or two, into the user's cache folder, under a name that says source,
+compiler and processor. Where that fails, the scan runs in torch, ten times slower, and a warning says why, once.
+All memory is torch's: the kernel itself allocates nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("scan.cpp")
+COMPILERS = ("g++", "c++", "clang++")
+# Two steps, so that no OpenMP runtime is linked: torch has loaded one, and its threads are the ones to use.
+COMPILE = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi", "-c")
+LINK = ("-shared", "-nostdlib")
+NAMES = {torch.float32: "float32", torch.float64: "float64"}
+CHANNELS = 64  # of a unit of work (scan.cpp)
+
+
+class _Sizes(ctypes.Structure):
+    """`Sizes` of scan.cpp."""
+
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("batch", "T", "I", "R", "chunk", "row", "kept", "threads"))
+
+
+def serves(like: Tensor) -> bool:
+    """Whether the kernel runs such tensors, so that torch need not."""
+    return like.device.type == "cpu" and like.dtype in NAMES and library() is not None
+
+
+def forward(
+    x_BTI: Tensor,
+    dt_BTI: Tensor,
+    A_IR: Tensor,
+    B_BTR: Tensor,
+    C_BTR: Tensor,
+    D_I: Tensor,
+    states_BNIR: Tensor,
+    chunk: int,
+) -> Tensor:
+    """y_BTI; fills states_BNIR from the first on, or changes the only one."""
+    x_BTI, dt_BTI, A_IR, D_I = (x.contiguous() for x in (x_BTI, dt_BTI, A_IR, D_I))
+    B_BTR, C_BTR = _rows_alike(B_BTR, C_BTR)
+    y_BTI = torch.empty_like(x_BTI)
+    _call(
+        "forward", _sizes(x_BTI, B_BTR, states_BNIR, chunk), x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, states_BNIR, y_BTI
+    )
+    return y_BTI
+
+
+def backward(
+    x_BTI: Tensor,
+    dt_BTI: Tensor,
+    A_IR: Tensor,
+    B_BTR: Tensor,
+    C_BTR: Tensor,
+    D_I: Tensor,
+    states_BNIR: Tensor,
+    dy_BTI: Tensor,
+    carry_BIR: Tensor,
+    chunk: int,
+) -> tuple[Tensor, ...]:
+    """Gradients of x, dt, A, B, C, D; carry_BIR, the last state's gradient, becomes the first's.
+
+    Units of work write apart what they share, and the parts are added in order: the same bits on any number of threads.
+    """
+    x_BTI, dt_BTI, A_IR, D_I, dy_BTI = (x.contiguous() for x in (x_BTI, dt_BTI, A_IR, D_I, dy_BTI))
+    B_BTR, C_BTR = _rows_alike(B_BTR, C_BTR)
+    batch, n_units = x_BTI.shape[0], -(-x_BTI.shape[2] // CHANNELS)
+    dx_BTI, ddt_BTI = torch.empty_like(x_BTI), torch.empty_like(dt_BTI)
+    dA_BIR, dD_BI = A_IR.new_zeros(batch, *A_IR.shape), D_I.new_zeros(batch, *D_I.shape)
+    dB_MBTR, dC_MBTR = B_BTR.new_empty(n_units, *B_BTR.shape), C_BTR.new_empty(n_units, *C_BTR.shape)
+    sizes = _sizes(x_BTI, B_BTR, states_BNIR, chunk)
+    read = (x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, states_BNIR, dy_BTI)
+    _call("backward", sizes, *read, carry_BIR, dx_BTI, ddt_BTI, dA_BIR, dB_MBTR, dC_MBTR, dD_BI)
+    return dx_BTI, ddt_BTI, dA_BIR.sum(0), dB_MBTR.sum(0), dC_MBTR.sum(0), dD_BI.sum(0)
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL | None:
+    """The kernel, built if need be; None, after a warning, where there is no way to."""
+    try:
+        return ctypes.CDLL(str(built()))
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+        reason = (reason.splitlines() or ["no reason given"])[0]
+        warnings.warn(f"the selective scan runs in torch, ten times slower: {reason}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def built() -> Path:
+    """The library's file. Raises OSError or CalledProcessError where there is no compiler, or it fails."""
+    compiler = os.environ.get("CXX") or next((name for name in COMPILERS if shutil.which(name)), None)
+    if compiler is None:
+        raise OSError(f"no C++ compiler found ({', '.join(COMPILERS)}); install one, or name it in CXX")
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isostate"
+    version = _run(compiler, "--version")
+    facts = [SOURCE.read_text(encoding="utf-8"), version, *COMPILE, *LINK, platform.machine(), _processor()]
+    target = folder / f"scan-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:16]}.so"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            object_file, shared = f"{place}/scan.o", f"{place}/scan.so"
+            _run(compiler, *COMPILE, "-o", object_file, str(SOURCE))
+            _run(compiler, *LINK, "-o", shared, object_file)
+            os.replace(shared, target)  # whole at once: other processes build and load it too
+    return target
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _processor() -> str:
+    """What `-march=native` goes by: a cache folder may serve several machines."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return platform.processor()
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+
+
+def _rows_alike(B_BTR: Tensor, C_BTR: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with rows one stride apart, as parts of one projection are; else copied."""
+    _, length, size = B_BTR.shape
+    row = B_BTR.stride(1)
+    same = all(x.stride() == (length * row, row, 1) for x in (B_BTR, C_BTR))
+    return (B_BTR, C_BTR) if same and row >= size else (B_BTR.contiguous(), C_BTR.contiguous())
+
+
+def _sizes(x_BTI: Tensor, B_BTR: Tensor, states_BNIR: Tensor, chunk: int) -> _Sizes:
+    batch, length, channels = x_BTI.shape
+    keeps_states = states_BNIR.shape[1] > 1
+    row = B_BTR.stride(1)
+    return _Sizes(batch, length, channels, B_BTR.shape[2], chunk, row, keeps_states, torch.get_num_threads())
+
+
+def _call(name: str, sizes: _Sizes, *tensors: Tensor) -> None:
+    kernel = library()
+    assert kernel is not None, "the caller asks serves() first"
+    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
+    kernel[f"{name}_{NAMES[tensors[0].dtype]}"](ctypes.byref(sizes), *pointers)
