@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear import LinearConfig
+from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import SoftmaxConfig
 from isostate.mixers.taylor import TaylorConfig
@@ -38,6 +39,8 @@ CASES: list[MixerConfig] = [
     PowerConfig(d_model=12, n_heads=3, degree=4, positions="alibi", chunk=11),
     PowerConfig(d_model=12, n_heads=3, degree=6, gate="head", chunk=16),
     PowerConfig(d_model=9, n_heads=3, degree=3, normaliser="none", positions="alibi", chunk=16),
+    MambaConfig(d_model=10, d_state=5),
+    MambaConfig(d_model=36, expand=1, d_state=3, dt_rank=5, conv_taps=2, conv_bias=False),
 ]
 
 

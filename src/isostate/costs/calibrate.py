@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from isostate.costs.decode_kernels import decode_parts
-from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Kind, Part, cost_of
+from isostate.costs.kernels import FLOAT32_BYTES, SCANS, Kernel, Kind, Part, cost_of
 from isostate.costs.measured_kernels import CACHED_POOL, MEASURED, MEMORY_POOL, Work, matmul_in_pool
 from isostate.costs.operators import training_parts
 from isostate.costs.training import peak_train_bytes
@@ -179,7 +179,7 @@ def _curve(kind: Kind, pool: int) -> Curve:
 
 def _work_of(kind: Kind, shape: tuple[int, ...]) -> float:
     cost = cost_of(kind, shape)
-    return cost.matmul_flops or cost.moved_bytes
+    return cost.matmul_flops or (cost.other_flops if kind in SCANS else cost.moved_bytes)
 
 
 def _missed_shares() -> tuple[float, ...]:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from isostate.costs import mamba_kernels
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
 from isostate.costs.mixer_kernels import rms_norm
 from isostate.mixers.feature_maps import PolynomialMap
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.projections import QKVConfig
 from isostate.mixers.softmax import AttentionConfig
 from isostate.mixers.window import WindowConfig
@@ -91,6 +93,18 @@ def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> li
     return _around(mixer, batch, _recurrence(mixer, batch), FLOAT32_BYTES * batch * elements)
 
 
+def _of_mamba(mixer: MambaConfig, batch: int, context: int) -> list[Part]:
+    """The state is read and written."""
+    elements = 2 * mixer.state_size(context + 1).elements
+    return [
+        Part("projection in", _linear(batch, mixer.d_model, 2 * mixer.inner)),
+        Part("selection", _linear(batch, mixer.inner, sum(mixer.selected))),
+        Part("steps", _linear(batch, mixer.rank, mixer.inner)),
+        Part("mixing", mamba_kernels.step(mixer, batch), state_bytes=FLOAT32_BYTES * batch * elements),
+        Part("projection out", _linear(batch, mixer.inner, mixer.d_model)),
+    ]
+
+
 def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
     joined = (
@@ -160,4 +174,5 @@ MIXER_STEPS: dict[str, Callable[[Any, int, int], list[Part]]] = {
     "linear": _of_linear_family,
     "taylor": _of_linear_family,
     "power": _of_linear_family,
+    "mamba": _of_mamba,
 }

@@ -43,6 +43,8 @@ Kind = Literal[
     "softmax",  # rows, row length
     "softmax backward",
     "log softmax",  # rows, row length
+    "scan",  # channels of all positions, states of a channel; the selective scan
+    "scan backward",
     "adamw",  # elements
     "call",  # no shape: an operation on next to nothing, or a view
 ]
@@ -71,6 +73,9 @@ STREAMS: dict[str, tuple[float, float, float]] = {
     "log softmax": (5, 1, 1),
     "adamw": (12, 4, 3),
 }
+
+# FLOPs an element of channels and states, and tensors of the channels' size that are read or written.
+SCANS: dict[str, tuple[int, int]] = {"scan": (7, 3), "scan backward": (19, 5)}
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,9 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         return Cost(matmul * queries * keys * size, 5 * queries * keys, FLOAT32_BYTES * tensors * keys * size)
     if kind == "call":
         return Cost()
+    if kind in SCANS:
+        n_flops, tensors = SCANS[kind]
+        return Cost(0, n_flops * math.prod(shape), FLOAT32_BYTES * tensors * shape[0])
     n_flops, reads, writes = STREAMS[kind]
     elements = math.prod(shape)
     return Cost(0, int(n_flops * elements), int(FLOAT32_BYTES * (reads + writes) * elements))

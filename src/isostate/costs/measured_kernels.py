@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.optim.adamw import adamw
 
 from isostate.costs.kernels import FLOAT32_BYTES, Kind
+from isostate.mixers import scan
 
 CACHED_POOL, MEMORY_POOL = 2**21, 2**26  # bytes: within the caches of today, and beyond them
 MOST_TENSORS = 256  # in a pool: small ones need no more to leave the innermost cache
@@ -206,6 +207,28 @@ def _layer_norm_backward(pool: int, rows: int, length: int) -> tuple[Work, int]:
     return _fresh(lambda: back(y, x, [length], mean, deviation, gain, bias, wanted)[0], pool, rows * length), 1
 
 
+def _scan_inputs(elements: int, states: int) -> list[Tensor]:
+    """x, dt, A, B, C, D and a state, of at most 256 channels, two sequences' where there are more elements."""
+    batch, channels = (2, 128) if elements >= 256 else (1, elements)
+    positions = elements // (batch * channels)
+    x, dt = (torch.full((batch, positions, channels), 0.1) for _ in range(2))
+    writes, reads = (torch.full((batch, positions, states), 0.1) for _ in range(2))
+    rest = [torch.ones(channels), torch.zeros(batch, channels, states)]
+    return [x, dt, -torch.ones(channels, states), writes, reads, *rest]
+
+
+def _scan(pool: int, elements: int, states: int) -> tuple[Work, int]:
+    inputs = _scan_inputs(elements, states)
+    return _fresh(lambda: scan.chunked(*inputs)[0], pool, elements), 1
+
+
+def _scan_backward(pool: int, elements: int, states: int) -> tuple[Work, int]:
+    inputs = [x.requires_grad_() for x in _scan_inputs(elements, states)]
+    y, _ = scan.chunked(*inputs)
+    grad = torch.ones_like(y)
+    return _fresh(lambda: torch.autograd.grad(y, inputs[:6], grad, retain_graph=True)[0], pool, elements), 1
+
+
 def _adamw(n: int) -> tuple[Work, int]:
     weights, grads, first, second = (torch.ones(n) for _ in range(4))
     lists: tuple[Any, ...] = ([weights], [grads], [first], [second], [], [torch.ones(())])
@@ -247,6 +270,8 @@ MEASURED: dict[Kind, Measured] = {
     "log softmax": Measured(
         ((16, 256, 2**11), (64, 1024, 2**14)), lambda pool, r, n: _by_rows(pool, r, n, lambda x: x.log_softmax(-1))
     ),
+    "scan": Measured(((2**8, 2**12, 2**16, 2**19), (1, 16, 128)), _scan),
+    "scan backward": Measured(((2**8, 2**12, 2**16, 2**19), (1, 16, 128)), _scan_backward),
     "adamw": Measured((SIZES,), _adamw, pooled=False),
 }
 

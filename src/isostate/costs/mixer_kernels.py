@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from isostate.costs import mamba_kernels
 from isostate.costs.engine_kernels import engine_kernels
 from isostate.costs.kernels import Kernel, Part, calls
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.projections import QKVConfig
 from isostate.mixers.softmax import BLOCK, AttentionConfig, SoftmaxConfig
 from isostate.mixers.window import WindowConfig, block_size
@@ -107,6 +109,18 @@ def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> di
     return _around(mixer, batch * context, Pass(*engine_kernels(mixer, batch, context)))
 
 
+def _of_mamba(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass]:
+    n_tokens = batch * context
+    return {
+        "projection in": linear(n_tokens, mixer.d_model, 2 * mixer.inner),
+        "mixer convolution": Pass(*mamba_kernels.convolution(mixer, batch, context)),
+        "selection": linear(n_tokens, mixer.inner, sum(mixer.selected)),
+        "steps": linear(n_tokens, mixer.rank, mixer.inner),
+        "mixing": Pass(*mamba_kernels.scan(mixer, batch, context)),
+        "projection out": linear(n_tokens, mixer.inner, mixer.d_model),
+    }
+
+
 # A row a kind: (config, batch, context) -> what one layer runs, by name.
 MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
     "softmax": _of_softmax,
@@ -114,6 +128,7 @@ MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
     "linear": _of_linear_family,
     "taylor": _of_linear_family,
     "power": _of_linear_family,
+    "mamba": _of_mamba,
 }
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from isostate.mixers.contract import FORMS, Causal, Form, Mixer, MixerConfig, State
 from isostate.mixers.linear import LinearConfig, LinearMixer
+from isostate.mixers.mamba import MambaConfig, MambaMixer
 from isostate.mixers.power import PowerConfig, PowerMixer
 from isostate.mixers.softmax import SoftmaxConfig, SoftmaxMixer
 from isostate.mixers.taylor import TaylorConfig, TaylorMixer
@@ -28,10 +29,11 @@ MIXERS: dict[str, MixerSpec] = {
     "linear": MixerSpec(LinearConfig, LinearMixer),
     "taylor": MixerSpec(TaylorConfig, TaylorMixer),
     "power": MixerSpec(PowerConfig, PowerMixer),
+    "mamba": MixerSpec(MambaConfig, MambaMixer),
 }
 
 AnyMixerConfig = Annotated[
-    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig, Field(discriminator="kind")
+    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig | MambaConfig, Field(discriminator="kind")
 ]
 
 

@@ -52,7 +52,7 @@ def parallel(
         )
         decay_BTIR = torch.cat([decay_BTIR[:, :span], own_BTIR * decay_BTIR[:, :-span]], dim=1)
         span *= 2
-    y_BTI = (state_BTIR @ C_BTR.unsqueeze(-1)).squeeze(-1)
+    y_BTI = (state_BTIR * C_BTR.unsqueeze(2)).sum(-1)
     return y_BTI + D_I * x_BTI, state_BTIR[:, -1]
 
 
@@ -105,10 +105,10 @@ def _forward(
     y_BTI = torch.empty_like(x_BTI)
     keeps_states = states_BNIR.shape[1] > 1
     for n, positions in enumerate(_chunks(x_BTI.shape[1], chunk)):
-        own = (x[:, positions] for x in (x_BTI, dt_BTI, B_BTR, C_BTR))
-        x, dt, B, C = own
+        x_BCI, dt_BCI, B_BCR, C_BCR = (x[:, positions] for x in (x_BTI, dt_BTI, B_BTR, C_BTR))
         before, after = (n, n + 1) if keeps_states else (0, 0)
-        y_BTI[:, positions], states_BNIR[:, after] = parallel(x, dt, A_IR, B, C, D_I, states_BNIR[:, before])
+        values = parallel(x_BCI, dt_BCI, A_IR, B_BCR, C_BCR, D_I, states_BNIR[:, before])
+        y_BTI[:, positions], states_BNIR[:, after] = values
     return y_BTI
 
 
@@ -128,15 +128,14 @@ def _backward(
     dx_BTI, ddt_BTI, dB_BTR, dC_BTR = (torch.empty_like(like) for like in (x_BTI, dt_BTI, B_BTR, C_BTR))
     dA_IR, dD_I = torch.zeros_like(A_IR), torch.zeros_like(D_I)
     for n, positions in reversed(list(enumerate(_chunks(x_BTI.shape[1], chunk)))):
-        own = [x[:, positions] for x in (x_BTI, dt_BTI, B_BTR, C_BTR)]
-        leaves = [x.detach().requires_grad_() for x in (*own, A_IR, D_I, states_BNIR[:, n])]
-        x, dt, B, C, A, D, state = leaves
+        x_BCI, dt_BCI, B_BCR, C_BCR = (x[:, positions] for x in (x_BTI, dt_BTI, B_BTR, C_BTR))
+        given = (x_BCI, dt_BCI, A_IR, B_BCR, C_BCR, D_I, states_BNIR[:, n])
+        leaves = [x.detach().requires_grad_() for x in given]
         with torch.enable_grad():
-            values = parallel(x, dt, A, B, C, D, state)
+            values = parallel(*leaves)
         grads = torch.autograd.grad(values, leaves, [dy_BTI[:, positions], carry_BIR])
-        for whole, grad in zip((dx_BTI, ddt_BTI, dB_BTR, dC_BTR), grads[:4], strict=True):
-            whole[:, positions] = grad
-        dA_IR += grads[4]
+        dx_BTI[:, positions], ddt_BTI[:, positions], dA_own_IR, dB_BTR[:, positions], dC_BTR[:, positions] = grads[:5]
+        dA_IR += dA_own_IR
         dD_I += grads[5]
         carry_BIR.copy_(grads[6])
     return dx_BTI, ddt_BTI, dA_IR, dB_BTR, dC_BTR, dD_I

@@ -148,8 +148,9 @@ def _sizes(x_BTI: Tensor, B_BTR: Tensor, states_BNIR: Tensor, chunk: int) -> _Si
     return _Sizes(batch, length, channels, B_BTR.shape[2], chunk, row, keeps_states, torch.get_num_threads())
 
 
-def _call(name: str, sizes: _Sizes, *tensors: Tensor) -> None:
+def _call(name: str, sizes: _Sizes, *x: Tensor) -> None:
+    """A function of the kernel, on tensors in its order."""
     kernel = library()
     assert kernel is not None, "the caller asks serves() first"
-    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
-    kernel[f"{name}_{NAMES[tensors[0].dtype]}"](ctypes.byref(sizes), *pointers)
+    pointers = [ctypes.c_void_p(one.data_ptr()) for one in x]
+    kernel[f"{name}_{NAMES[x[0].dtype]}"](ctypes.byref(sizes), *pointers)
