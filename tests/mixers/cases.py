@@ -10,6 +10,7 @@ from isostate.mixers import MixerConfig
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.power import PowerConfig
+from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import SoftmaxConfig
 from isostate.mixers.taylor import TaylorConfig
 from isostate.mixers.window import WindowConfig
@@ -41,6 +42,9 @@ CASES: list[MixerConfig] = [
     PowerConfig(d_model=9, n_heads=3, degree=3, normaliser="none", positions="alibi", chunk=16),
     MambaConfig(d_model=10, d_state=5),
     MambaConfig(d_model=36, expand=1, d_state=3, dt_rank=5, conv_taps=2, conv_bias=False),
+    S4Config(d_model=10, d_state=6, chunk=16),
+    S4Config(d_model=7, d_state=4, discretisation="bilinear", start="inv"),
+    S4Config(d_model=9, d_state=5, start="real", chunk=13),
 ]
 
 

@@ -70,7 +70,10 @@ def test_an_output_depends_on_no_later_position(config):
     for form in FORMS:
         y_BTD, _ = mixer(x_BTD, form=form)
         other_BTD, _ = mixer(changed_BTD, form=form)
-        assert torch.equal(y_BTD[:, :40], other_BTD[:, :40]), form
+        if config.kind == "s4" and form != "recurrent":  # a Fourier transform spreads rounding over its positions
+            assert_agrees(y_BTD[:, :40], other_BTD[:, :40], form)
+        else:
+            assert torch.equal(y_BTD[:, :40], other_BTD[:, :40]), form
         assert (y_BTD[:, 40:] - other_BTD[:, 40:]).abs().min(dim=1).values.max() > 1e-6, "the later ones do change"
 
 
@@ -115,7 +118,7 @@ def test_sequences_of_a_batch_do_not_meet(config):
 
 
 @pytest.mark.parametrize("chunks_at_once", [1, 3])
-@every_chunked_case
+@pytest.mark.parametrize("config", [c for c in CASES if hasattr(c, "feature_map")], ids=name_of)
 def test_chunks_taken_in_groups_change_nothing(config, chunks_at_once, monkeypatch):
     config = type(config).model_validate(config.to_dict() | {"chunk": 8})
     mixer, x_BTD = build(config), tokens(config, 60)

@@ -107,8 +107,8 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
     if kind == "call":
         return Cost()
     if kind in SCANS:
-        n_flops, tensors = SCANS[kind]
-        return Cost(0, n_flops * math.prod(shape), FLOAT32_BYTES * tensors * shape[0])
+        each, tensors = SCANS[kind]
+        return Cost(0, each * math.prod(shape), FLOAT32_BYTES * tensors * shape[0])
     n_flops, reads, writes = STREAMS[kind]
     elements = math.prod(shape)
     return Cost(0, int(n_flops * elements), int(FLOAT32_BYTES * (reads + writes) * elements))

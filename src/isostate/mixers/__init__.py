@@ -11,6 +11,7 @@ from isostate.mixers.contract import FORMS, Causal, Form, Mixer, MixerConfig, St
 from isostate.mixers.linear import LinearConfig, LinearMixer
 from isostate.mixers.mamba import MambaConfig, MambaMixer
 from isostate.mixers.power import PowerConfig, PowerMixer
+from isostate.mixers.s4 import S4Config, S4Mixer
 from isostate.mixers.softmax import SoftmaxConfig, SoftmaxMixer
 from isostate.mixers.taylor import TaylorConfig, TaylorMixer
 from isostate.mixers.window import WindowConfig, WindowMixer
@@ -30,10 +31,12 @@ MIXERS: dict[str, MixerSpec] = {
     "taylor": MixerSpec(TaylorConfig, TaylorMixer),
     "power": MixerSpec(PowerConfig, PowerMixer),
     "mamba": MixerSpec(MambaConfig, MambaMixer),
+    "s4": MixerSpec(S4Config, S4Mixer),
 }
 
 AnyMixerConfig = Annotated[
-    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig | MambaConfig, Field(discriminator="kind")
+    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig | MambaConfig | S4Config,
+    Field(discriminator="kind"),
 ]
 
 

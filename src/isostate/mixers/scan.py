@@ -10,6 +10,8 @@ with T I R. On a CPU it runs a kernel (`scan_kernel.py`), elsewhere, and where t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -18,7 +20,7 @@ from isostate.mixers import scan_kernel
 
 CHUNK = 64  # positions: of 32, 64 and 128 the fastest (NOTEBOOK, 2026-11-26); the kernel's own limit too
 
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # of x, dt, A, B, C, D
+Gradients = tuple[Tensor, ...]  # of x, dt, A, B, C, D
 
 
 def recurrent(
@@ -87,7 +89,7 @@ class _Chunked(torch.autograd.Function):
         dy_BTI = torch.zeros_like(inputs[0]) if dy_BTI is None else dy_BTI
         # The gradient of the state before the chunk in hand, changed in place.
         carry_BIR = torch.zeros_like(states_BNIR[:, 0]) if dstate_BIR is None else dstate_BIR.clone()
-        run = scan_kernel.backward if scan_kernel.serves(dy_BTI) else _backward
+        run: Callable[..., Gradients] = scan_kernel.backward if scan_kernel.serves(dy_BTI) else _backward
         return *run(*inputs, states_BNIR, dy_BTI, carry_BIR, CHUNK), carry_BIR, None
 
 
