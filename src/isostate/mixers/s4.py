@@ -2,13 +2,10 @@
 
     h_t = exp(a) h_{t-1} + b x_t        y_t = 2 Re(C . h_t) + D x_t        out = glu(W gelu(y))
 
-    zero-order hold   exp(a) = exp(dt A),                      b = (exp(dt A) - 1) / A
-    bilinear          exp(a) = (1 + dt A / 2)/(1 - dt A / 2),  b = dt / (1 - dt A / 2)
-
-FORMULAS section 1.3. A = -exp(A_log) + i A_imag holds one of each conjugate pair of modes, so 2 Re sums both; with
-start = "real" modes are real, and y = C . h. B is 1: only its product with C could be seen. The state is R real numbers
-a channel, a pair of modes two of them: first all real parts, then all imaginary ones.
-The filter is computed in float64 (`s4_filter.py`): its phases turn far, and float32 would lose them.
+FORMULAS section 1.3; a and b are A and B discretised with a step dt a channel, by zero-order hold or bilinear
+(`s4_modes.py`), the three forms are the filter's (`s4_filter.py`). A holds one of each conjugate pair of modes, so 2 Re
+sums both; with start = "real" modes are real, and y = C . h. B is 1: only its product with C could be seen. The state
+is R real numbers a channel, a pair of modes two of them: first all real parts, then all imaginary ones.
 """
 
 from __future__ import annotations
@@ -25,7 +22,8 @@ from torch.nn.functional import gelu, glu
 
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
 from isostate.mixers.projections import projection
-from isostate.mixers.s4_filter import Modes, chunked, parallel, recurrent
+from isostate.mixers.s4_filter import chunked, parallel, recurrent
+from isostate.mixers.s4_modes import Modes
 from isostate.quantities import Cost, StateSize
 
 FIRST_STEPS = (1e-3, 0.1)  # of a fresh channel, evenly in the logarithm (S4D's appendix)
@@ -146,37 +144,15 @@ class S4Mixer(Mixer):
         return S4State(self.D.new_zeros(batch, self.config.d_model, self.config.d_state))
 
     def modes(self) -> Modes:
-        """The discretised system, in complex float64."""
-        dt_D1 = self.log_dt.double().exp().unsqueeze(1)
-        rate_DR = -self.A_log.double().exp()
-        imag_DR = torch.zeros_like(rate_DR) if self.A_imag is None else self.A_imag.double()
-        rate_DR = torch.complex(rate_DR, imag_DR)
-        if self.config.in_pairs:
-            read_DR = torch.view_as_complex(self.C.double())
-        else:
-            read_DR = torch.complex(self.C.double(), imag_DR)
-        return Modes(*DISCRETISED[self.config.discretisation](dt_D1, rate_DR), read_DR, self.config.in_pairs)
+        """The parameters of the filter; real modes have real C."""
+        C_DR1 = self.C if self.config.in_pairs else self.C.unsqueeze(-1)
+        return Modes(self.log_dt, self.A_log, self.A_imag, C_DR1, self.config.discretisation)
 
     def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
         check_form(form)
         state = self.init_state(x_BTD.shape[0]) if state is None else state
         y_BTD, matrix_BDR = FORMS[form](x_BTD, self.modes(), self.D, state.matrix_BDR, self.config.chunk or CHUNK)
         return glu(self.out_proj(gelu(y_BTD))), S4State(matrix_BDR, state.position + x_BTD.shape[1])
-
-
-def zero_order_hold(dt_D1: Tensor, rate_DR: Tensor) -> tuple[Tensor, Tensor]:
-    """(a, b): x is held constant over a step."""
-    log_decay_DR = dt_D1 * rate_DR
-    return log_decay_DR, (log_decay_DR.exp() - 1) / rate_DR
-
-
-def bilinear(dt_D1: Tensor, rate_DR: Tensor) -> tuple[Tensor, Tensor]:
-    """(a, b): the trapezoidal rule (Tustin's method)."""
-    half_DR = dt_D1 * rate_DR / 2
-    return ((1 + half_DR) / (1 - half_DR)).log(), dt_D1 / (1 - half_DR)
-
-
-DISCRETISED = {"zoh": zero_order_hold, "bilinear": bilinear}
 
 
 def first_modes(start: str, d_state: int) -> tuple[Tensor, Tensor]:
