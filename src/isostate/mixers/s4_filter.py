@@ -43,11 +43,13 @@ def parallel(
 
 
 def chunked(x_BTD: Tensor, modes: Modes, skip_D: Tensor, state_BDR: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """A convolution inside each chunk, and what the state before it adds."""
-    length = x_BTD.shape[1]
+    """A convolution inside each chunk, and what the state before it adds. In float32 at least, as transforms ask."""
+    length, dtype = x_BTD.shape[1], torch.promote_types(x_BTD.dtype, torch.float32)
     chunk = min(chunk, length)
     last = length - (-(-length // chunk) - 1) * chunk
-    return _Chunked.apply(x_BTD, *filters(modes, chunk, last, x_BTD.dtype), skip_D, state_BDR)
+    wide = (x.to(dtype) for x in (skip_D, state_BDR))
+    y_BTD, last_BDR = _Chunked.apply(x_BTD.to(dtype), *filters(modes, chunk, last, dtype), *wide)
+    return y_BTD.to(x_BTD.dtype), last_BDR.to(state_BDR.dtype)
 
 
 class _Chunked(torch.autograd.Function):
@@ -66,13 +68,13 @@ class _Chunked(torch.autograd.Function):
                 (same_D1R, cross_D1R), begins = turns_WDR[2:].unsqueeze(2), n_chunks * chunk - T
             torch.mul(states_NDBR[n], same_D1R, out=states_NDBR[n + 1])
             states_NDBR[n + 1].addcmul_(swapped(states_NDBR[n]), cross_D1R)
-            states_NDBR[n + 1].baddbmm_(x_DBNC[:, :, n, : chunk - begins], writes_DRC[..., begins:].mT)
+            states_NDBR[n + 1] += x_DBNC[:, :, n, : chunk - begins] @ writes_DRC[..., begins:].mT
         y_DBNC = (_by_chunk(states_NDBR[:n_chunks]) @ reads_DRC).view_as(x_DBNC)
         y_DBNC += _convolved(x_DBNC, kernel_DC)
         ctx.save_for_backward(x_BTD, kernel_DC, writes_DRC, reads_DRC, turns_WDR, skip_D, states_NDBR)
         ctx.set_materialize_grads(False)
-        y_BTD = torch.addcmul(_positions(y_DBNC, T), skip_D, x_BTD)
-        return y_BTD, states_NDBR[n_chunks].transpose(0, 1).contiguous()
+        y_BTD = _with_skip(y_DBNC, skip_D, x_BTD)
+        return y_BTD, states_NDBR[n_chunks].transpose(0, 1).clone(memory_format=torch.contiguous_format)
 
     @staticmethod
     @once_differentiable
@@ -99,7 +101,8 @@ class _Chunked(torch.autograd.Function):
             _turn_back(carry_DBR, turns_WDR[pair].unsqueeze(2), dread_DBNR[:, :, n])
         # What each position left in the state after its chunk.
         dwrites_DRC = torch.zeros_like(writes_DRC)
-        for chunks, begins in ((slice(0, n_chunks - 1), 0), (slice(n_chunks - 1, n_chunks), n_chunks * chunk - T)):
+        whole, partial = slice(0, n_chunks - 1), slice(n_chunks - 1, n_chunks)
+        for chunks, begins in [(whole, 0)] * (n_chunks > 1) + [(partial, n_chunks * chunk - T)]:
             _writes_backward(
                 dx_DBNC[:, :, chunks, : chunk - begins],
                 dwrites_DRC[..., begins:],
@@ -107,7 +110,7 @@ class _Chunked(torch.autograd.Function):
                 writes_DRC[..., begins:],
                 douts_DBNR[:, :, chunks],
             )
-        dx_BTD = torch.addcmul(_positions(dx_DBNC, T), skip_D, dy_BTD)
+        dx_BTD = _with_skip(dx_DBNC, skip_D, dy_BTD)
         dskip_D = (dy_BTD * x_BTD).sum((0, 1))
         return dx_BTD, dkernel_DC, dwrites_DRC, dreads_DRC, dturns_WDR, dskip_D, carry_DBR.transpose(0, 1)
 
@@ -158,5 +161,7 @@ def _chunks(x_BTD: Tensor, chunk: int) -> Tensor:
     return x_DBT.unflatten(-1, (n_chunks, chunk))
 
 
-def _positions(x_DBNC: Tensor, length: int) -> Tensor:
-    return x_DBNC.flatten(2)[..., :length].permute(1, 2, 0)
+def _with_skip(y_DBNC: Tensor, skip_D: Tensor, x_BTD: Tensor) -> Tensor:
+    """y + D x, position by position in memory again."""
+    y_BTD = y_DBNC.flatten(2)[..., : x_BTD.shape[1]].permute(1, 2, 0)
+    return torch.addcmul(y_BTD, skip_D, x_BTD, out=torch.empty_like(x_BTD, memory_format=torch.contiguous_format))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from isostate.costs.tape import linear_family, mamba, softmax, window
+from isostate.costs.tape import linear_family, mamba, s4, softmax, window
 from isostate.costs.tape.projections import Table, qkv_tables
 from isostate.costs.tape.tape import Storage, Value
 from isostate.mixers import Form
@@ -36,4 +36,5 @@ MIXERS_TOLD: dict[str, Told] = {
     "taylor": _LINEAR_FAMILY,
     "power": _LINEAR_FAMILY,
     "mamba": Told(mamba.mamba, mamba.backward_flops, mamba.tables),
+    "s4": Told(s4.s4, s4.backward_flops, s4.tables, ("chunked", "parallel")),
 }
