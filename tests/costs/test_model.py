@@ -88,7 +88,10 @@ def test_a_gpts_forward_is_the_published_formula():
 def test_costs_grow_with_the_batch_and_count_bytes_and_other_flops(mixer):
     one, two = (forward_cost(model_of(mixer), batch, 40) for batch in (1, 2))
     assert two.matmul_flops == 2 * one.matmul_flops
-    assert two.other_flops == 2 * one.other_flops > 0
+    if mixer.kind == "s4":  # its filters are made once for the batch
+        assert one.other_flops < two.other_flops < 2 * one.other_flops
+    else:
+        assert two.other_flops == 2 * one.other_flops > 0
     assert one.moved_bytes < two.moved_bytes <= 2 * one.moved_bytes, "weights are read once for the batch"
 
 

@@ -170,7 +170,6 @@ def test_float32_filters_stay_exact_over_long_chunks():
         ({"d_state": 5}, 'd_state = 5: pairs of modes make it even; or choose start = "real"'),
         ({"d_state": 0}, "d_state = 0: must be at least 1"),
         ({"chunk": 0}, "chunk = 0: must be at least 1"),
-        ({"bias": "qkv"}, 'bias = "qkv": there is no projection in; choose "none" or "all"'),
     ],
 )
 def test_a_mistake_is_told(mistake, message):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from isostate.costs import mamba_kernels
+from isostate.costs import mamba_kernels, s4_kernels
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
 from isostate.costs.mixer_kernels import rms_norm
 from isostate.mixers.feature_maps import PolynomialMap
@@ -14,6 +14,7 @@ from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.projections import QKVConfig
+from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import AttentionConfig
 from isostate.mixers.window import WindowConfig
 from isostate.model import ModelConfig
@@ -105,6 +106,16 @@ def _of_mamba(mixer: MambaConfig, batch: int, context: int) -> list[Part]:
     ]
 
 
+def _of_s4(mixer: S4Config, batch: int, context: int) -> list[Part]:
+    """The state is read and written."""
+    elements = 2 * mixer.state_size(context + 1).elements
+    return [
+        Part("mixing", s4_kernels.step(mixer, batch), state_bytes=FLOAT32_BYTES * batch * elements),
+        Part("projection out", _linear(batch, mixer.d_model, 2 * mixer.d_model)),
+        Part("mixer gate", (Kernel("silu", (batch * mixer.d_model,)),)),
+    ]
+
+
 def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
     joined = (
@@ -175,4 +186,5 @@ MIXER_STEPS: dict[str, Callable[[Any, int, int], list[Part]]] = {
     "taylor": _of_linear_family,
     "power": _of_linear_family,
     "mamba": _of_mamba,
+    "s4": _of_s4,
 }

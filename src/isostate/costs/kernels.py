@@ -43,6 +43,7 @@ Kind = Literal[
     "softmax",  # rows, row length
     "softmax backward",
     "log softmax",  # rows, row length
+    "transform",  # rows, row length; a Fourier transform of real numbers
     "scan",  # channels of all positions, states of a channel; the selective scan
     "scan backward",
     "adamw",  # elements
@@ -106,6 +107,9 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         return Cost(matmul * queries * keys * size, 5 * queries * keys, FLOAT32_BYTES * tensors * keys * size)
     if kind == "call":
         return Cost()
+    if kind == "transform":
+        rows, length = shape
+        return Cost(0, int(2.5 * rows * length * math.log2(length)), FLOAT32_BYTES * 2 * rows * length)
     if kind in SCANS:
         each, tensors = SCANS[kind]
         return Cost(0, each * math.prod(shape), FLOAT32_BYTES * tensors * shape[0])

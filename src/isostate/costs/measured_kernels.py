@@ -207,6 +207,11 @@ def _layer_norm_backward(pool: int, rows: int, length: int) -> tuple[Work, int]:
     return _fresh(lambda: back(y, x, [length], mean, deviation, gain, bias, wanted)[0], pool, rows * length), 1
 
 
+def _transform(pool: int, rows: int, length: int) -> tuple[Work, int]:
+    x = torch.ones(rows, length)
+    return _fresh(lambda: torch.view_as_real(torch.fft.rfft(x)), pool, rows * (length + 2)), 1
+
+
 def _scan_inputs(elements: int, states: int) -> list[Tensor]:
     """x, dt, A, B, C, D and a state, of at most 256 channels, two sequences' where there are more elements."""
     batch, channels = (2, 128) if elements >= 256 else (1, elements)
@@ -270,6 +275,7 @@ MEASURED: dict[Kind, Measured] = {
     "log softmax": Measured(
         ((16, 256, 2**11), (64, 1024, 2**14)), lambda pool, r, n: _by_rows(pool, r, n, lambda x: x.log_softmax(-1))
     ),
+    "transform": Measured((ROWS, (16, 128, 512)), _transform),
     "scan": Measured(((2**8, 2**12, 2**16, 2**19), (1, 16, 128)), _scan),
     "scan backward": Measured(((2**8, 2**12, 2**16, 2**19), (1, 16, 128)), _scan_backward),
     "adamw": Measured((SIZES,), _adamw, pooled=False),

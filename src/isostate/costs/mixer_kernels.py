@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from isostate.costs import mamba_kernels
+from isostate.costs import mamba_kernels, s4_kernels
 from isostate.costs.engine_kernels import engine_kernels
 from isostate.costs.kernels import Kernel, Part, calls
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.projections import QKVConfig
+from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import BLOCK, AttentionConfig, SoftmaxConfig
 from isostate.mixers.window import WindowConfig, block_size
 
@@ -121,6 +122,19 @@ def _of_mamba(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass]:
     }
 
 
+def _of_s4(mixer: S4Config, batch: int, context: int) -> dict[str, Pass]:
+    return {
+        "mixing": Pass(*s4_kernels.filtering(mixer, batch, context)),
+        "projection out": linear(batch * context, mixer.d_model, 2 * mixer.d_model),
+        "mixer gate": _gate(batch * context * mixer.d_model),
+    }
+
+
+def _gate(n_elements: int) -> Pass:
+    """glu: one half times the sigmoid of the other."""
+    return Pass((Kernel("silu", (n_elements,)),), (Kernel("silu backward", (2 * n_elements,)),))
+
+
 # A row a kind: (config, batch, context) -> what one layer runs, by name.
 MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
     "softmax": _of_softmax,
@@ -129,6 +143,7 @@ MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
     "taylor": _of_linear_family,
     "power": _of_linear_family,
     "mamba": _of_mamba,
+    "s4": _of_s4,
 }
 
 

@@ -34,7 +34,10 @@ FORMS = {"recurrent": recurrent, "parallel": parallel, "chunked": chunked}
 
 
 class S4Config(MixerConfig):
-    """`d_state` (R) sets the state. `start`: S4D-Lin, S4D-Inv or S4D-Real, where A begins."""
+    """`d_state` (R) sets the state. `start`: S4D-Lin, S4D-Inv or S4D-Real, where A begins.
+
+    There is no projection in, so bias = "qkv" adds none.
+    """
 
     kind: Literal["s4"] = "s4"
     d_state: int = 64
@@ -51,8 +54,6 @@ class S4Config(MixerConfig):
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
         if self.in_pairs and self.d_state % 2:
             raise ValueError(f'd_state = {self.d_state}: pairs of modes make it even; or choose start = "real"')
-        if self.bias == "qkv":
-            raise ValueError('bias = "qkv": there is no projection in; choose "none" or "all"')
         return self
 
     @property

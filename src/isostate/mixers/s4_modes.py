@@ -99,9 +99,9 @@ class _Filters(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, dkernel_DC, dwrites_DRC, dreads_DRC, dturns_WDR):
-        parameters = ctx.saved_tensors
-        chunk, pairs = ctx.chunk, parameters[2] is not None
-        system = _System(*parameters, ctx.discretisation)
+        log_dt_D, A_log_DR, A_imag_DR, C_DR1 = ctx.saved_tensors
+        chunk, pairs = ctx.chunk, A_imag_DR is not None
+        system = _System(log_dt_D, A_log_DR, A_imag_DR, C_DR1, ctx.discretisation)
         powers_DRC = _powers(system.log_decay_DR, chunk).conj_physical_()
         write_DR1, read_DR1 = (x.conj().resolve_conj().unsqueeze(-1) for x in (system.write_DR, system.read_DR))
         dkernel_D1C = _as_complex(dkernel_DC.unsqueeze(1), False).mul_(1 + pairs)
@@ -118,8 +118,7 @@ class _Filters(torch.autograd.Function):
         steps_C1 = torch.arange(chunk + 1, dtype=REAL, device=powers_DRC.device).unsqueeze(-1)
         torch.view_as_real(dpowers_DRC.mul_(powers_DRC)).mul_(steps_C1)
         grads = system.backward(dpowers_DRC.sum(-1), dwrite_DR, dread_DR)
-        grads = (grad if grad is None else grad.to(parameters[0].dtype) for grad in grads)
-        return *grads, None, None, None, None
+        return *(grad if grad is None else grad.to(log_dt_D.dtype) for grad in grads), None, None, None, None
 
 
 class _System:

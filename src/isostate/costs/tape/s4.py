@@ -114,11 +114,14 @@ def _chunked(
     local.new("convolved", 2 * sizes.padded, wide_bytes)
     local.gone("spectrum", "convolved")
     states.holders += 1
-    kept = tape.keep(x.storage, *given, states)
+    converted_skip = (
+        [tape.new(sizes.modes.width, "D of the filter", wide_bytes)] if wide_bytes > tape.element_bytes else []
+    )
+    kept = tape.keep(x.storage, *given, *converted_skip, states)
     y = tape.value(x.size, "y of the filter", wide_bytes)
     last = tape.new(sizes.state, "state", wide_bytes)
     local.gone()
-    tape.free(states, *given)
+    tape.free(states, *given, *converted_skip)
 
     def back() -> None:
         tape.unpack(kept)
