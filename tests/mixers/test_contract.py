@@ -203,6 +203,12 @@ MISTAKES = [
     ({"kind": "taylor", "d_model": 16, "order": 9}, "order = 9: must be 1 to 8"),
     ({"kind": "power", "d_model": 16, "degree": 3}, "an odd power makes negative weights"),
     ({"kind": "power", "d_model": 16, "degree": 0}, "degree = 0: must be 1 to 8"),
+    ({"kind": "mamba2", "d_model": 16, "n_heads": 3}, "n_heads = 3: must divide expand * d_model = 32"),
+    ({"kind": "mamba2", "d_model": 16, "n_heads": 4, "head_dim": 4}, "their product must be expand * d_model = 32"),
+    ({"kind": "mamba2", "d_model": 16, "n_groups": 3}, "n_groups = 3: must divide n_heads = 4"),
+    ({"kind": "mamba2", "d_model": 16, "conv_taps": 1}, "conv_taps = 1: must be at least 2"),
+    ({"kind": "mamba2", "d_model": 16, "chunk": 0}, "chunk = 0: must be at least 1"),
+    ({"kind": "mamba2", "d_model": 16, "step_limits": [0.1, 0.01]}, "step_limits = [0.1, 0.01]: must be two steps"),
     ({"kind": "power", "d_model": 16, "degre": 2}, "unknown key 'degre' (did you mean \"degree\"?)"),
 ]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
-from isostate.costs.mixer_kernels import rms_norm
+from isostate.costs.mamba2_kernels import mamba2_step
+from isostate.costs.passes import rms_norm
 from isostate.mixers.feature_maps import PolynomialMap
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
@@ -160,4 +161,5 @@ MIXER_STEPS: dict[str, Callable[[Any, int, int], list[Part]]] = {
     "linear": _of_linear_family,
     "taylor": _of_linear_family,
     "power": _of_linear_family,
+    "mamba2": mamba2_step,
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from isostate.costs.decode_kernels import decode_parts
 from isostate.costs.kernels import Kernel, Part, calls, repeated
-from isostate.costs.mixer_kernels import Pass, linear, mixer_parts, rms_norm
+from isostate.costs.mixer_kernels import mixer_parts
+from isostate.costs.passes import Pass, linear, rms_norm
 from isostate.model import ModelConfig
 from isostate.model.head import PIECE_ELEMENTS
 from isostate.quantities import Operator

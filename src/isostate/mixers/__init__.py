@@ -9,6 +9,7 @@ from pydantic import Field
 
 from isostate.mixers.contract import FORMS, Causal, Form, Mixer, MixerConfig, State
 from isostate.mixers.linear import LinearConfig, LinearMixer
+from isostate.mixers.mamba2 import Mamba2Config, Mamba2Mixer
 from isostate.mixers.power import PowerConfig, PowerMixer
 from isostate.mixers.softmax import SoftmaxConfig, SoftmaxMixer
 from isostate.mixers.taylor import TaylorConfig, TaylorMixer
@@ -28,10 +29,11 @@ MIXERS: dict[str, MixerSpec] = {
     "linear": MixerSpec(LinearConfig, LinearMixer),
     "taylor": MixerSpec(TaylorConfig, TaylorMixer),
     "power": MixerSpec(PowerConfig, PowerMixer),
+    "mamba2": MixerSpec(Mamba2Config, Mamba2Mixer),
 }
 
 AnyMixerConfig = Annotated[
-    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig, Field(discriminator="kind")
+    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig | Mamba2Config, Field(discriminator="kind")
 ]
 
 

@@ -73,19 +73,28 @@ class LinearFamilyConfig(QKVConfig):
         return self.n_heads if self.gate == "head" else 0
 
     def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
-        """Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token."""
-        projections = self.projection_cost(batch * context)
-        P, K, V = self.feature_map.expanded_size, self.head_dim, self.head_dim + (self.normaliser == "sum")
-        rows = batch * self.n_heads
-        if form == "recurrent":
-            return projections + Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
-        block = context if form == "parallel" else self.chunk or best_chunk(self.feature_map, V, context)
-        n_chunks = -(-context // block)
-        n_reads = n_chunks if form == "parallel" else n_chunks - 1  # the chunked form does not read the empty state
-        pairs = n_chunks * (block * block if causal == "whole" else block * (block + 1) // 2)
-        matmul = 2 * rows * (pairs * (K + V) + (n_chunks + n_reads) * block * P * V)
-        other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
-        return projections + Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
+        V, rows = self.head_dim + (self.normaliser == "sum"), batch * self.n_heads
+        engine = engine_cost(self.feature_map, V, rows, context, form, causal, self.chunk)
+        return self.projection_cost(batch * context) + engine
+
+
+def engine_cost(
+    feature_map: PolynomialMap, value_size: int, rows: int, context: int, form: Form, causal: Causal, chunk: int | None
+) -> Cost:
+    """`rows` are batch times heads; the value counts a normaliser's column.
+
+    Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token.
+    """
+    P, K, V = feature_map.expanded_size, feature_map.head_dim, value_size
+    if form == "recurrent":
+        return Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
+    block = context if form == "parallel" else chunk or best_chunk(feature_map, V, context)
+    n_chunks = -(-context // block)
+    n_reads = n_chunks if form == "parallel" else n_chunks - 1  # the chunked form does not read the empty state
+    pairs = n_chunks * (block * block if causal == "whole" else block * (block + 1) // 2)
+    matmul = 2 * rows * (pairs * (K + V) + (n_chunks + n_reads) * block * P * V)
+    other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
+    return Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
 
 
 class LinearFamilyMixer(QKVMixer):

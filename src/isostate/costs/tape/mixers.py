@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from isostate.costs.tape import linear_family, softmax, window
+from isostate.costs.tape import linear_family, mamba2, softmax, window
 from isostate.costs.tape.projections import Table, qkv_tables
 from isostate.costs.tape.tape import Storage, Value
 from isostate.mixers import Form
@@ -35,4 +35,5 @@ MIXERS_TOLD: dict[str, Told] = {
     "linear": _LINEAR_FAMILY,
     "taylor": _LINEAR_FAMILY,
     "power": _LINEAR_FAMILY,
+    "mamba2": Told(mamba2.mamba2, mamba2.backward_flops, mamba2.tables),
 }
