@@ -20,23 +20,28 @@ from isostate.model import ModelConfig
 
 def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, ...]:
     """Logits of the token behind `context` tokens, for each of `batch` sequences."""
-    mixer, width, taps = config.mixer, config.d_model, config.conv_taps
+    width, taps = config.d_model, config.conv_taps
     norm = _norm(config, batch)
     layer = [
         Part("norms", norm, 2),
-        *MIXER_STEPS[mixer.kind](mixer, batch, context),
         Part("feed-forward", _mlp(config, batch)),
         Part("residual", (Kernel("map", (batch * width,), 2),)),
     ]
     if taps:
         kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
         layer.append(Part("convolution", (*kernels, *calls(2 * taps + 1))))
-    rotary = isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
-    rotation = (Part("positions", calls(13)),) if rotary else ()  # the new position's angles
+    layers = [*repeated(layer, config.n_layers)]
+    for mixer, times in config.mixer_groups:
+        layers += repeated(MIXER_STEPS[mixer.kind](mixer, batch, context), times)
+    turning = [
+        mixer for mixer, _ in config.mixer_groups if isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
+    ]
+    sizes = {mixer.head_dim for mixer in turning}
+    rotation = (Part("positions", calls(13), len(sizes)),) if sizes else ()  # the new position's angles
     return (
         Part("embedding", (Kernel("gather", (batch, width)),)),
         *rotation,
-        *repeated(layer, config.n_layers),
+        *layers,
         Part("last norm", norm),
         Part("head", (*_linear(batch, width, config.vocab_size), *calls(1))),
     )

@@ -35,6 +35,13 @@ class QKVConfig(MixerConfig):
             raise ValueError(f"head_dim = {self.head_dim}: rotary turns pairs, so it must be even; or choose alibi")
         return self
 
+    def with_knob(self, value: int) -> Self:
+        """Where the knob is the heads or their size, heads times their size stay the width."""
+        assert self.knob is not None, f"{self.family} has no knob"
+        free = {"n_heads": "head_dim", "head_dim": "n_heads"}.get(self.knob)
+        values = {key: given for key, given in self.to_dict().items() if key != free}
+        return type(self).model_validate(values | {self.knob: value})
+
     @property
     def n_key_heads(self) -> int:
         """Heads of keys and of values."""

@@ -180,7 +180,7 @@ def _decayed(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
 
 def monomials_backward(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
     """`PolynomialMap.monomials_backward`: the gradient of the variables."""
-    return tape.once(("monomials backward", n), lambda: _monomials_backward(tape, sizes, n))
+    return tape.once(("monomials backward", sizes, n), lambda: _monomials_backward(tape, sizes, n))
 
 
 def _monomials_backward(tape: Tape, sizes: Chunks, n: int) -> Storage:

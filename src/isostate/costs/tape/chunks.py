@@ -187,7 +187,7 @@ def selected_from(tape: Tape, sizes: Chunks, n: int) -> None:
 
 def monomials(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
     """`PolynomialMap.monomials` of n chunks; None where they are the variables themselves."""
-    return tape.once(("monomials", n), lambda: _monomials(tape, sizes, n))
+    return tape.once(("monomials", sizes, n), lambda: _monomials(tape, sizes, n))
 
 
 def _monomials(tape: Tape, sizes: Chunks, n: int) -> Storage | None:

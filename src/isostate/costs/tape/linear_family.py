@@ -62,7 +62,8 @@ def map_tables(feature_map: PolynomialMap) -> list[Table]:
     """`feature_maps._weights` and `_factors`."""
     degrees = range(2, feature_map.degree + 1)
     factors = sum(2 * n_monomials(feature_map.head_dim, degree) * INT64 for degree in degrees)
-    return [Table("weights of monomials", feature_map.expanded_size * FLOAT64), Table("numbers of monomials", factors)]
+    weights = Table("weights of monomials", feature_map.expanded_size * FLOAT64, of=feature_map)
+    return [weights, Table("numbers of monomials", factors, of=(feature_map.head_dim, feature_map.degree))]
 
 
 def _before_map(tape: Tape, config: LinearFamilyConfig, x: Value) -> Value:

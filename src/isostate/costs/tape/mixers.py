@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from isostate.costs.tape import linear_family, mamba2, softmax, window
 from isostate.costs.tape.projections import Table, qkv_tables
 from isostate.costs.tape.tape import Storage, Value
-from isostate.mixers import Form
+from isostate.mixers import Form, MixerConfig
 
 
 class Told(NamedTuple):
@@ -25,6 +25,12 @@ class Told(NamedTuple):
     backward_flops: Callable[[Any, int, int, int, Form], int]
     tables: Callable[[Any, int, int], list[Table]]
     forms: tuple[Form, ...] = ("chunked",)
+
+
+def tables_of(mixers: Iterable[MixerConfig], context: int, element_bytes: int) -> list[Table]:
+    """What a model of these mixers makes and keeps for good, each table once."""
+    tables = (table for one in mixers for table in MIXERS_TOLD[one.kind].tables(one, context, element_bytes))
+    return list(dict.fromkeys(tables))
 
 
 _LINEAR_FAMILY = Told(linear_family.linear_family, linear_family.backward_flops, linear_family.tables)
