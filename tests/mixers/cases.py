@@ -16,7 +16,7 @@ from isostate.mixers.window import WindowConfig
 
 CASES: list[MixerConfig] = [
     SoftmaxConfig(d_model=16, n_heads=4),
-    SoftmaxConfig(d_model=16, n_heads=4, n_kv_heads=2, positions="rotary"),
+    SoftmaxConfig(d_model=16, n_heads=4, n_kv_heads=2, positions="rotary", rotary={"base": 500.0}),
     SoftmaxConfig(d_model=16, n_heads=4, n_kv_heads=1, positions="alibi"),
     SoftmaxConfig(d_model=16, n_heads=4, positions="alibi"),
     SoftmaxConfig(d_model=10, n_heads=3, head_dim=4, positions="rotary", qk_norm="rms"),

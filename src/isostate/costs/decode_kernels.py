@@ -36,7 +36,7 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     turning = [
         mixer for mixer, _ in config.mixer_groups if isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
     ]
-    sizes = {mixer.head_dim for mixer in turning}
+    sizes = {(mixer.head_dim, mixer.rotary) for mixer in turning}
     rotation = (Part("positions", calls(13), len(sizes)),) if sizes else ()  # the new position's angles
     return (
         Part("embedding", (Kernel("gather", (batch, width)),)),

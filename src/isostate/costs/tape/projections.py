@@ -62,7 +62,7 @@ def qkv_tables(config: QKVConfig, context: int, element_bytes: int) -> list[Tabl
         return [Table("slopes", config.n_heads * element_bytes)]
     nbytes = context * config.head_dim * element_bytes
     names = ("cosines", "sines") if config.positions == "rotary" else ()
-    return [Table(f"rotary {name}", nbytes, kept=True, of=config.head_dim) for name in names]
+    return [Table(f"rotary {name}", nbytes, kept=True, of=(config.head_dim, config.rotary)) for name in names]
 
 
 Attend = Callable[[Tape, Value, Value, Value, Value], Read]  # queries, keys, values, gates
