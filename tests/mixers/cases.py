@@ -27,7 +27,7 @@ CASES: list[MixerConfig] = [
     WindowConfig(d_model=16, n_heads=2, window=300),
     LinearConfig(d_model=16, n_heads=2, chunk=16),
     LinearConfig(d_model=16, n_heads=1, phi="elu+1", positions="alibi", chunk=5),
-    LinearConfig(d_model=15, n_heads=3, phi="softplus", gate="head", qk_norm="rms"),
+    LinearConfig(d_model=15, n_heads=3, phi="softplus", gate="head", decay="retention", qk_norm="rms"),
     LinearConfig(d_model=16, n_heads=2, phi="identity", normaliser="none", positions="rotary", gate="head", chunk=12),
     TaylorConfig(d_model=16, n_heads=4, order=2, chunk=16),
     TaylorConfig(d_model=16, n_heads=4, order=2, positions="rotary", gate="head", qk_norm="rms", chunk=7),

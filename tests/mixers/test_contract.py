@@ -199,6 +199,7 @@ MISTAKES = [
     ({"kind": "linear", "d_model": 16, "phi": "identity"}, 'set normaliser = "none"'),
     ({"kind": "linear", "d_model": 16, "positions": "rotary"}, "forgets relative positions"),
     ({"kind": "linear", "d_model": 16, "chunk": 0}, "chunk = 0: must be at least 1"),
+    ({"kind": "linear", "d_model": 16, "decay": "retention", "positions": "alibi"}, "are both a fixed decay"),
     ({"kind": "taylor", "d_model": 16, "order": 3}, "an odd order makes negative weights"),
     ({"kind": "taylor", "d_model": 16, "order": 9}, "order = 9: must be 1 to 8"),
     ({"kind": "power", "d_model": 16, "degree": 3}, "an odd power makes negative weights"),

@@ -118,6 +118,7 @@ def forget_tables() -> None:
     for cached in (
         rotary._rotation,
         projections.alibi_slopes,
+        projections.retention_slopes,
         feature_maps._factors,
         feature_maps._weights,
         decoder.sinusoids,

@@ -123,7 +123,7 @@ def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel
 
 def _recurrence(mixer: LinearFamilyConfig, batch: int) -> tuple[Kernel, ...]:
     feature_map, rows = mixer.feature_map, batch * mixer.n_heads
-    normalised, decayed = mixer.normaliser == "sum", mixer.gate == "head" or mixer.positions == "alibi"
+    normalised, decayed = mixer.normaliser == "sum", mixer.gate == "head" or mixer.fixed_decay
     P, K, V = feature_map.expanded_size, mixer.head_dim, mixer.head_dim + normalised
     kernels = [
         *_expanded(feature_map, rows),

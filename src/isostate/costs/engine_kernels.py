@@ -33,7 +33,7 @@ class Engine:
     @staticmethod
     def of(mixer: LinearFamilyConfig, batch: int, context: int) -> Engine:
         normalised, gated = mixer.normaliser == "sum", mixer.gate == "head"
-        maps, decayed = mixer.maps_elements, gated or mixer.positions == "alibi"
+        maps, decayed = mixer.maps_elements, gated or mixer.fixed_decay
         sizes = (batch, mixer.n_heads, context, mixer.head_dim)
         return Engine(*sizes, mixer.feature_map, mixer.chunk, normalised, gated, decayed, maps)
 

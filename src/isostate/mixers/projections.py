@@ -137,5 +137,13 @@ def alibi_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tens
     return torch.exp2(exponents_H).to(dtype)
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def retention_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """slopes_H: -log(1 - 2^(-5 - i)) for i = 0..H - 1 (Sun et al. 2023, section 2.1)."""
+    exponents_H = -5.0 - torch.arange(n_heads, dtype=torch.float64, device=device)
+    return (-torch.log1p(-torch.exp2(exponents_H))).to(dtype)
+
+
 def divisors(number: int) -> Iterator[int]:
     return (divisor for divisor in range(1, number + 1) if number % divisor == 0)

@@ -73,7 +73,7 @@ class Chunks:
     @staticmethod
     def of(config: LinearFamilyConfig, batch: int, context: int) -> Chunks:
         normalised, gated = config.normaliser == "sum", config.gate == "head"
-        decaying = gated or config.positions == "alibi"
+        decaying = gated or config.fixed_decay
         sizes = (batch, config.n_heads, context, config.head_dim)
         return Chunks.sized(*sizes, config.feature_map, config.chunk, normalised, decaying, gated)
 

@@ -55,7 +55,8 @@ def engine_backward_flops(
 
 def tables(config: LinearFamilyConfig, context: int, element_bytes: int) -> list[Table]:
     """Those of positions, the weights of the monomials, and what they are made of."""
-    return [*qkv_tables(config, context, element_bytes), *map_tables(config.feature_map)]
+    slopes = [Table("slopes of retention", config.n_heads * element_bytes)] if config.decay == "retention" else []
+    return [*qkv_tables(config, context, element_bytes), *slopes, *map_tables(config.feature_map)]
 
 
 def map_tables(feature_map: PolynomialMap) -> list[Table]:
@@ -78,13 +79,13 @@ def _before_map(tape: Tape, config: LinearFamilyConfig, x: Value) -> Value:
 
 
 def _log_gate(tape: Tape, config: LinearFamilyConfig, gate: Value) -> Value | None:
-    """The log of the gates, ALiBi's decay in it; without gates that decay, a number a head, or nothing."""
+    """The log of the gates, a fixed decay in it; without gates that decay, a number a head, or nothing."""
     if config.gate == "none":
-        return tape.value(config.n_heads, "decay of each head") if config.positions == "alibi" else None
+        return tape.value(config.n_heads, "decay of each head") if config.fixed_decay else None
     own_bias = config.bias == "none"  # else it is part of the projection's
     raised = biased(tape, gate, config.n_heads, "gates, biased") if own_bias else tape.also(gate)
     log_gate = _log_sigmoid(tape, raised, is_part=not own_bias)
-    if config.positions == "alibi":
+    if config.fixed_decay:
         open_gate, log_gate = log_gate, shifted(tape, log_gate, "log of the gates and decay")
         tape.free(open_gate)
     tape.free(raised)
