@@ -14,7 +14,7 @@ from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import AttentionConfig, SoftmaxConfig
 from isostate.model import Decoder, ModelConfig
 from tests.mixers.cases import CASES, name_of
-from tests.model.options import OPTIONS, config_of
+from tests.model.options import OPTIONS, STACKS, config_of
 
 
 class Case(NamedTuple):
@@ -26,7 +26,7 @@ class Case(NamedTuple):
 
     @property
     def chunked(self) -> bool:
-        return self.config.mixer.kind not in ("softmax", "window")
+        return any(mixer.kind not in ("softmax", "window") for mixer in self.config.mixers)
 
     def model(self, dtype: torch.dtype = torch.float32) -> Decoder:
         return Decoder(self.config).to(dtype)
@@ -49,6 +49,11 @@ EDGES = {
     "one layer": Case(config_of(CASES[0], n_layers=1), 2, 40),
     "many layers": Case(config_of(GATED_POWER, n_layers=5, conv_taps=2), 2, 40),
     "a vocabulary in pieces": Case(config_of(CASES[0], vocab_size=40_000), 2, 40),
+    "a stack": Case(config_of(STACKS["two"]), 2, 40),
+    "a stack, everything": Case(config_of(STACKS["four"], n_layers=8, **OPTIONS["everything"]), 3, 50),
+    "a stack, everything, parallel": Case(
+        config_of(STACKS["four"], n_layers=4, **OPTIONS["everything, parallel"]), 2, 64
+    ),
     "narrow heads": Case(config_of(PowerConfig(d_model=16, n_heads=16, degree=4, chunk=16)), 2, 40),
 }
 

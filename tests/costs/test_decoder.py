@@ -19,6 +19,7 @@ MIXERS = [
     {"kind": "linear", "n_heads": 4},
     {"kind": "power", "n_heads": 4, "degree": 2},
     {"kind": "taylor", "n_heads": 4},
+    {"kind": "mamba2", "n_heads": 4, "d_state": 6},
 ]
 
 

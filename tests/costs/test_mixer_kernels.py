@@ -11,6 +11,7 @@ from isostate.costs.mixer_kernels import mixer_parts
 from isostate.costs.operators import training_parts
 from isostate.mixers.contract import MixerConfig
 from isostate.mixers.linear import LinearConfig
+from isostate.mixers.mamba2 import Mamba2Config
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import SoftmaxConfig
 from isostate.mixers.taylor import TaylorConfig
@@ -33,6 +34,7 @@ WIDE = [
     TaylorConfig(d_model=64, head_dim=16, positions="alibi"),
     PowerConfig(d_model=64, head_dim=16, gate="head"),
     PowerConfig(d_model=64, head_dim=8, degree=4),
+    Mamba2Config(d_model=64, n_heads=4, d_state=16),
 ]
 EXTRAS = [{"mlp": "gelu", "norm": "layer"}, {"conv_taps": 4}]
 

@@ -22,6 +22,8 @@ def build(config: MixerConfig, dtype: torch.dtype = torch.float64, seed: int = 0
         for name, parameter in mixer.named_parameters():
             if name == "gate_bias":
                 parameter.copy_(torch.linspace(-3, 7, len(parameter)))
+            elif name == "A_log":
+                parameter.copy_(torch.linspace(-4, 0, parameter.numel()).view_as(parameter))
             elif parameter.ndim == 1:
                 parameter.normal_(1.0, 0.2)
     return mixer

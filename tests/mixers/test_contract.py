@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isostate.config import UserError
-from isostate.mixers import FORMS, MIXERS, State, build_mixer, feature_maps, projections
+from isostate.mixers import FORMS, MIXERS, State, build_mixer, feature_maps, projections, rotary
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import KeyValueState, SoftmaxConfig
@@ -176,7 +176,7 @@ def test_an_indexed_state_continues_its_own_sequence(config):
 
 @every_case
 def test_a_mixer_that_first_ran_in_inference_mode_still_trains(config):
-    for cache in (projections._rotation, projections.alibi_slopes, feature_maps._factors, feature_maps._weights):
+    for cache in (rotary._rotation, projections.alibi_slopes, feature_maps._factors, feature_maps._weights):
         cache.cache_clear()
     mixer, x_BTD = build(config), tokens(config, 31)
     with torch.inference_mode():
@@ -199,10 +199,17 @@ MISTAKES = [
     ({"kind": "linear", "d_model": 16, "phi": "identity"}, 'set normaliser = "none"'),
     ({"kind": "linear", "d_model": 16, "positions": "rotary"}, "forgets relative positions"),
     ({"kind": "linear", "d_model": 16, "chunk": 0}, "chunk = 0: must be at least 1"),
+    ({"kind": "linear", "d_model": 16, "decay": "retention", "positions": "alibi"}, "are both a fixed decay"),
     ({"kind": "taylor", "d_model": 16, "order": 3}, "an odd order makes negative weights"),
     ({"kind": "taylor", "d_model": 16, "order": 9}, "order = 9: must be 1 to 8"),
     ({"kind": "power", "d_model": 16, "degree": 3}, "an odd power makes negative weights"),
     ({"kind": "power", "d_model": 16, "degree": 0}, "degree = 0: must be 1 to 8"),
+    ({"kind": "mamba2", "d_model": 16, "n_heads": 3}, "n_heads = 3: must divide expand * d_model = 32"),
+    ({"kind": "mamba2", "d_model": 16, "n_heads": 4, "head_dim": 4}, "their product must be expand * d_model = 32"),
+    ({"kind": "mamba2", "d_model": 16, "n_groups": 3}, "n_groups = 3: must divide n_heads = 4"),
+    ({"kind": "mamba2", "d_model": 16, "conv_taps": 1}, "conv_taps = 1: must be at least 2"),
+    ({"kind": "mamba2", "d_model": 16, "chunk": 0}, "chunk = 0: must be at least 1"),
+    ({"kind": "mamba2", "d_model": 16, "step_limits": [0.1, 0.01]}, "step_limits = [0.1, 0.01]: must be two steps"),
     ({"kind": "power", "d_model": 16, "degre": 2}, "unknown key 'degre' (did you mean \"degree\"?)"),
 ]
 

@@ -38,6 +38,19 @@ def test_alibi_decays_by_its_slope_each_token_and_adds_to_a_gate():
     assert build(config.model_copy(update={"positions": "none"})).log_gate(zero_BTH) is None
 
 
+def test_retention_weighs_by_powers_of_its_heads_decay():
+    # Sun et al. 2023, equation 5 and section 2.1: D_nm = gamma^(n - m), gamma = 1 - 2^(-5 - i); heads from 0.96875 up.
+    config = LinearConfig(d_model=12, n_heads=3, phi="identity", normaliser="none", decay="retention", chunk=4)
+    mixer, x_BTD = build(config), tokens(config, 9)
+    q, k, v = projected(mixer, x_BTD)
+    gamma_H = torch.tensor([0.96875, 0.984375, 0.9921875], dtype=torch.float64)
+    distance_TT = torch.arange(9)[:, None] - torch.arange(9)
+    decay_HTT = gamma_H[:, None, None] ** distance_TT.clamp(min=0) * (distance_TT >= 0)
+    want_BTD = mixer.out_proj(((q @ k.mT * decay_HTT) @ v).transpose(1, 2).flatten(2))
+    for form in ("recurrent", "parallel", "chunked"):
+        assert_agrees(mixer(x_BTD, form=form)[0], want_BTD, form)
+
+
 def projected(mixer, x_BTD):
     """q, k and v of every head, from the mixer's own projections."""
     config = mixer.config

@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import conv1d, silu, softplus
 
 from isostate.mixers import FORMS
-from isostate.mixers.mamba import FIRST_STEPS, MambaConfig, MambaMixer
+from isostate.mixers.mamba import MambaConfig, MambaMixer
+from isostate.mixers.mamba2 import FIRST_STEPS
 from tests.mixers.runs import build, tokens
 from tests.tolerances import assert_agrees, relative_error
 

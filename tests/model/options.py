@@ -38,10 +38,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_of(mixer: MixerConfig, **changes: Any) -> ModelConfig:
-    """Two layers around this mixer, which takes its biases from the model."""
-    sizes = {"vocab_size": VOCABULARY, "n_layers": 2, "d_model": mixer.d_model}
-    inner = {key: value for key, value in mixer.to_dict().items() if key != "bias"}
+# Mixers by layer, of width 16: one of each sort, and one sort twice.
+STACKS: dict[str, dict[str, Any]] = {
+    "two": {"kind": "stack", "layers": ["softmax", "linear"]},
+    "four": {
+        **{"kind": "stack", "layers": ["mamba2", "near", "mamba2", "far"]},
+        "mixers": {
+            "mamba2": {"d_state": 5, "n_groups": 2, "chunk": 16},
+            "near": {"kind": "window", "window": 7, "positions": "rotary", "attention_dropout": 0.1},
+            "far": {"kind": "taylor", "gate": "head", "positions": "rotary", "chunk": 16},
+        },
+    },
+}
+
+
+def config_of(mixer: MixerConfig | dict[str, Any], **changes: Any) -> ModelConfig:
+    """Two layers around this mixer, or of this stack, which take their biases from the model."""
+    sizes = {"vocab_size": VOCABULARY, "n_layers": 2, "d_model": 16 if isinstance(mixer, dict) else mixer.d_model}
+    given = mixer if isinstance(mixer, dict) else mixer.to_dict()
+    inner = {key: value for key, value in given.items() if key != "bias"}
     return ModelConfig.parse(sizes | {"mixer": inner} | changes, "m")
 
 

@@ -28,8 +28,8 @@ def test_predicted_state_equals_the_live_one_taps_included(mixer, taps):
         _, state = model.token_losses(tokens(length), tokens(length))
         predicted = config.state_size(length)
         assert (state.numel, state.nbytes) == (B * predicted.elements, B * predicted.state_bytes)
-        own = mixer.state_size(length).parts.get("convolution", 0)  # of a mixer that convolves by itself
-        assert predicted.parts.get("convolution", 0) == 2 * own + (2 * (taps - 1) * mixer.d_model if taps else 0)
+        of_mixers = 2 * mixer.state_size(length).parts.get("convolution", 0)
+        assert predicted.parts.get("convolution", 0) == of_mixers + (2 * (taps - 1) * mixer.d_model if taps else 0)
 
 
 def options_for(mixer) -> dict[str, dict]:

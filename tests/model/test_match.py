@@ -15,6 +15,7 @@ MIXERS_OF = {
     "linear-rotary": {"kind": "linear", "phi": "identity", "normaliser": "none", "positions": "rotary"},
     "taylor": {"qk_norm": "rms"},
     "power": {"gate": "head"},
+    "mamba2": {"n_groups": 2, "d_state": 16},
     "power-4": {"kind": "power", "degree": 4, "head_dim": 4},
 }
 
@@ -33,7 +34,7 @@ def test_a_state_that_the_family_can_have_is_met_exactly_and_built(name):
         assert (match.state_size, match.error) == (wanted, 0.0)
         assert match.model.state_size(256).elements == wanted
         assert match.model.mixer.family == model.mixer.family
-        assert match.model.mixer.n_heads * match.model.mixer.head_dim == 64
+        assert match.model.mixer.n_heads * match.model.mixer.head_dim == 64 * (2 if name == "mamba2" else 1)
         Decoder(match.model)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from isostate.config import UserError
-from isostate.study.config import LR_GRID, combinations
+from isostate.study.config import LR_GRID
+from isostate.study.sweep import combinations
 from isostate.train import TrainConfig
 from tests.study import tiny
 

@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 from isostate.config import UserError
 from isostate.costs.precision import PRECISIONS, PrecisionName
 from isostate.costs.tape import Step, Storage, training_step
-from isostate.costs.tape.mixers import MIXERS_TOLD
+from isostate.costs.tape.mixers import MIXERS_TOLD, tables_of
 from isostate.costs.tape.operations import INT64
-from isostate.mixers import Form
+from isostate.mixers import Form, MixerConfig
 from isostate.mixers.softmax import SoftmaxConfig
-from isostate.model import ModelConfig, Recompute
+from isostate.model import ModelConfig, Recompute, StackConfig
 
 Part = Literal["embedding", "layer", "head", "shared"]
 Masks = Literal["cpu", "fused"]
@@ -48,7 +48,7 @@ class Activations(NamedTuple):
 
     @property
     def layer_bytes(self) -> int:
-        """Of one layer."""
+        """Of one layer, where layers are alike; of a stack's, all together."""
         return sum(row.nbytes for row in self.rows if row.part == "layer")
 
 
@@ -65,8 +65,8 @@ def kept_activations(
     check_form(config, form)
     config.check_context(context)
     element_bytes = PRECISIONS[precision].activation
-    if masks == "fused" and isinstance(config.mixer, SoftmaxConfig) and form == "chunked":
-        config = config.model_copy(update={"mixer": config.mixer.model_copy(update={"attention_dropout": 0.0})})
+    if masks == "fused" and form == "chunked":
+        config = _with_fused_kernels(config)
     step = training_step(config, batch, context, form, recompute, element_bytes)
     return kept_by(step, config, batch, context, recompute, element_bytes, masks)
 
@@ -85,7 +85,8 @@ def kept_by(
     rows += _rows("embedding", step.embedding, 1, masks, element_bytes)
     if recompute == "none":
         rows += shared_tables(config, context, element_bytes)
-    rows += _rows("layer", step.layer, config.n_layers, masks, element_bytes)
+    for times, layer in step.layers:
+        rows += _rows("layer", layer, times, masks, element_bytes)
     rows += _rows("head", step.head, 1, masks, element_bytes)
     return Activations(tuple(rows))
 
@@ -99,20 +100,33 @@ def kept_elements(config: ModelConfig, batch: int, context: int) -> int:
     return (two + (batch - 2) * (three - two)) // PRECISIONS["fp32"].activation
 
 
+def _with_fused_kernels(config: ModelConfig) -> ModelConfig:
+    """Softmax attention drops inside its kernel: as if it did not drop."""
+
+    def fused(mixer: MixerConfig) -> MixerConfig:
+        return mixer.model_copy(update={"attention_dropout": 0.0}) if isinstance(mixer, SoftmaxConfig) else mixer
+
+    if isinstance(config.mixer, StackConfig):
+        mixers = {name: fused(mixer) for name, mixer in config.mixer.mixers.items()}
+        return config.model_copy(update={"mixer": config.mixer.model_copy(update={"mixers": mixers})})
+    return config.model_copy(update={"mixer": fused(config.mixer)})
+
+
 def shared_tables(config: ModelConfig, context: int, element_bytes: int) -> list[Activation]:
     """Tables that all layers keep as one, such as rotary's cosines and sines."""
-    tables = MIXERS_TOLD[config.mixer.kind].tables(config.mixer, context, element_bytes)
+    tables = tables_of(config.mixers, context, element_bytes)
     return [Activation("shared", table.name, table.nbytes) for table in tables if table.kept]
 
 
 def check_form(config: ModelConfig, form: Form) -> None:
     """Raises UserError where memory is not counted: loops over positions, and all pairs of the linear family."""
-    known = MIXERS_TOLD[config.mixer.kind].forms
-    if form not in known:
-        raise UserError(
-            f'form = "{form}": kept bytes of {config.mixer.family} are counted for {" and ".join(known)}; '
-            "choose one of those, or measure it"
-        )
+    for mixer, _ in config.mixer_groups:
+        known = MIXERS_TOLD[mixer.kind].forms
+        if form not in known:
+            raise UserError(
+                f'form = "{form}": kept bytes of {mixer.family} are counted for {" and ".join(known)}; '
+                "choose one of those, or measure it"
+            )
 
 
 def gpt_block_bytes(

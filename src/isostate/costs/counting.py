@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from isostate.mixers import feature_maps, projections
+from isostate.mixers import feature_maps, projections, rotary
 from isostate.model import decoder
 
 
@@ -116,8 +116,9 @@ def resident_growth(work: Callable[[], object]) -> int | None:
 def forget_tables() -> None:
     """Empties the caches of tables that modules share, so that the next step makes them again."""
     for cached in (
-        projections._rotation,
+        rotary._rotation,
         projections.alibi_slopes,
+        projections.retention_slopes,
         feature_maps._factors,
         feature_maps._weights,
         decoder.sinusoids,

@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from isostate.costs import mamba_kernels, s4_kernels
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
-from isostate.costs.mixer_kernels import rms_norm
+from isostate.costs.mamba2_kernels import mamba2_step
+from isostate.costs.mamba_kernels import mamba_step
+from isostate.costs.passes import rms_norm
+from isostate.costs.s4_kernels import s4_step
 from isostate.mixers.feature_maps import PolynomialMap
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
-from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.projections import QKVConfig
-from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import AttentionConfig
 from isostate.mixers.window import WindowConfig
 from isostate.model import ModelConfig
@@ -22,23 +22,28 @@ from isostate.model import ModelConfig
 
 def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, ...]:
     """Logits of the token behind `context` tokens, for each of `batch` sequences."""
-    mixer, width, taps = config.mixer, config.d_model, config.conv_taps
+    width, taps = config.d_model, config.conv_taps
     norm = _norm(config, batch)
     layer = [
         Part("norms", norm, 2),
-        *MIXER_STEPS[mixer.kind](mixer, batch, context),
         Part("feed-forward", _mlp(config, batch)),
         Part("residual", (Kernel("map", (batch * width,), 2),)),
     ]
     if taps:
         kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
         layer.append(Part("convolution", (*kernels, *calls(2 * taps + 1))))
-    rotary = isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
-    rotation = (Part("positions", calls(13)),) if rotary else ()  # the new position's angles
+    layers = [*repeated(layer, config.n_layers)]
+    for mixer, times in config.mixer_groups:
+        layers += repeated(MIXER_STEPS[mixer.kind](mixer, batch, context), times)
+    turning = [
+        mixer for mixer, _ in config.mixer_groups if isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
+    ]
+    sizes = {(mixer.head_dim, mixer.rotary) for mixer in turning}
+    rotation = (Part("positions", calls(13), len(sizes)),) if sizes else ()  # the new position's angles
     return (
         Part("embedding", (Kernel("gather", (batch, width)),)),
         *rotation,
-        *repeated(layer, config.n_layers),
+        *layers,
         Part("last norm", norm),
         Part("head", (*_linear(batch, width, config.vocab_size), *calls(1))),
     )
@@ -94,28 +99,6 @@ def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> li
     return _around(mixer, batch, _recurrence(mixer, batch), FLOAT32_BYTES * batch * elements)
 
 
-def _of_mamba(mixer: MambaConfig, batch: int, context: int) -> list[Part]:
-    """The state is read and written."""
-    elements = 2 * mixer.state_size(context + 1).elements
-    return [
-        Part("projection in", _linear(batch, mixer.d_model, 2 * mixer.inner)),
-        Part("selection", _linear(batch, mixer.inner, sum(mixer.selected))),
-        Part("steps", _linear(batch, mixer.rank, mixer.inner)),
-        Part("mixing", mamba_kernels.step(mixer, batch), state_bytes=FLOAT32_BYTES * batch * elements),
-        Part("projection out", _linear(batch, mixer.inner, mixer.d_model)),
-    ]
-
-
-def _of_s4(mixer: S4Config, batch: int, context: int) -> list[Part]:
-    """The state is read and written."""
-    elements = 2 * mixer.state_size(context + 1).elements
-    return [
-        Part("mixing", s4_kernels.step(mixer, batch), state_bytes=FLOAT32_BYTES * batch * elements),
-        Part("projection out", _linear(batch, mixer.d_model, 2 * mixer.d_model)),
-        Part("mixer gate", (Kernel("silu", (batch * mixer.d_model,)),)),
-    ]
-
-
 def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
     joined = (
@@ -142,7 +125,7 @@ def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel
 
 def _recurrence(mixer: LinearFamilyConfig, batch: int) -> tuple[Kernel, ...]:
     feature_map, rows = mixer.feature_map, batch * mixer.n_heads
-    normalised, decayed = mixer.normaliser == "sum", mixer.gate == "head" or mixer.positions == "alibi"
+    normalised, decayed = mixer.normaliser == "sum", mixer.gate == "head" or mixer.fixed_decay
     P, K, V = feature_map.expanded_size, mixer.head_dim, mixer.head_dim + normalised
     kernels = [
         *_expanded(feature_map, rows),
@@ -185,6 +168,7 @@ MIXER_STEPS: dict[str, Callable[[Any, int, int], list[Part]]] = {
     "linear": _of_linear_family,
     "taylor": _of_linear_family,
     "power": _of_linear_family,
-    "mamba": _of_mamba,
-    "s4": _of_s4,
+    "mamba2": mamba2_step,
+    "mamba": mamba_step,
+    "s4": s4_step,
 }

@@ -14,6 +14,7 @@ from isostate.costs.model import FLOAT32_BYTES, forward_cost
 from isostate.costs.subject import Subject
 from isostate.costs.sublayer import Run
 from isostate.costs.training import train_step_cost
+from isostate.mixers import MixerConfig
 from isostate.model import ModelConfig
 from isostate.quantities import Cost, Operator, StateSize
 
@@ -48,19 +49,22 @@ def decoder_operators(config: ModelConfig, run: Run) -> list[Operator]:
     config.check_context(run.context)
     rows = 1 if run.phase == "decode" else run.context
     whole, empty = _cost(config, 1, run.batch, rows), _cost(config, 0, run.batch, rows)
-    around = whole + -1 * empty + -1 * config.mixer.cost(run.batch, rows, "chunked")
-    projections = config.mixer.projection_cost(run.batch * rows)
+    around = whole + -1 * empty + -1 * config.mixers[0].cost(run.batch, rows, "chunked")
     weights = _weights(config)
-    listed = {
-        "mixer.projections": (projections, config.n_layers, weights["mixer"]),
-        "mixer.recurrence": (_recurrence(config, run), config.n_layers, 0),
-        "feed-forward, norms": (around, config.n_layers, weights["around"]),
-        "head": (empty, 1, weights["head"]),
-    }
+    listed: list[tuple[str, Cost, int, int, int]] = []
+    for mixer, times in config.mixer_groups:
+        name, projections = _name(config, mixer), mixer.projection_cost(run.batch * rows)
+        listed += [
+            (f"{name}.projections", projections, times, mixer.n_params(), 0),
+            (f"{name}.recurrence", _recurrence(mixer, run), times, 0, _moved_state(mixer, run)),
+        ]
+    listed += [
+        ("feed-forward, norms", around, config.n_layers, weights["around"], 0),
+        ("head", empty, 1, weights["head"], 0),
+    ]
     result = []
-    for name, (cost, times, n_weights) in listed.items():
+    for name, cost, times, n_weights, state_bytes in listed:
         weight_bytes = run.weight_bytes(n_weights)
-        state_bytes = _moved_state(config, run) if name == "mixer.recurrence" else 0
         moved = weight_bytes + state_bytes
         if run.phase == "prefill":  # counted in float32 by costs/model.py
             moved = run.activation_bytes(cost.moved_bytes // FLOAT32_BYTES) + state_bytes
@@ -73,31 +77,41 @@ def _cost(config: ModelConfig, n_layers: int, batch: int, context: int) -> Cost:
     return forward_cost(config.model_copy(update={"n_layers": n_layers}), batch, context)
 
 
-def _recurrence(config: ModelConfig, run: Run) -> Cost:
+def _name(config: ModelConfig, mixer: MixerConfig) -> str:
+    """Of its operators: where layers differ, by what they are."""
+    if len(config.mixer_groups) == 1:
+        return "mixer"
+    return mixer.family if mixer.knob is None else f"{mixer.family}:{mixer.knob_value}"
+
+
+def _recurrence(mixer: MixerConfig, run: Run) -> Cost:
     """What one mixer runs besides its projections."""
     if run.phase == "prefill":
-        whole = config.mixer.cost(run.batch, run.context, "chunked")
-        return whole + -1 * config.mixer.projection_cost(run.batch * run.context)
+        whole = mixer.cost(run.batch, run.context, "chunked")
+        return whole + -1 * mixer.projection_cost(run.batch * run.context)
     before = Cost()
     if run.context > 1:
-        before = config.mixer.cost(run.batch, run.context - 1, "recurrent")
-        before = before + -1 * config.mixer.projection_cost(run.batch * (run.context - 1))
-    after = config.mixer.cost(run.batch, run.context, "recurrent")
-    step = after + -1 * config.mixer.projection_cost(run.batch * run.context) + -1 * before
+        before = mixer.cost(run.batch, run.context - 1, "recurrent")
+        before = before + -1 * mixer.projection_cost(run.batch * (run.context - 1))
+    after = mixer.cost(run.batch, run.context, "recurrent")
+    step = after + -1 * mixer.projection_cost(run.batch * run.context) + -1 * before
     return Cost(step.matmul_flops, step.other_flops)
 
 
 def _weights(config: ModelConfig) -> dict[str, int]:
     """Parameters that each operator reads, once: the head reads its table and the last norm."""
-    mixer, head = config.mixer.n_params(), config.vocab_size * config.d_model
+    mixers, head = (
+        sum(times * mixer.n_params() for mixer, times in config.mixer_groups),
+        config.vocab_size * config.d_model,
+    )
     norm = config.d_model * (2 if config.norm == "layer" else 1)
     blocks = config.param_count().non_embedding - norm
-    return {"mixer": mixer, "around": blocks // config.n_layers - mixer, "head": head + norm}
+    return {"mixers": mixers, "around": (blocks - mixers) // config.n_layers, "head": head + norm}
 
 
-def _moved_state(config: ModelConfig, run: Run) -> int:
+def _moved_state(mixer: MixerConfig, run: Run) -> int:
     """Of one layer. Decoding reads it, and writes a matrix state back; prefill writes it."""
-    parts = config.mixer.state_size(run.context).parts
+    parts = mixer.state_size(run.context).parts
     times = {name: 2 if run.phase == "decode" and name not in CACHES else 1 for name in parts}
     return run.batch * run.state_bytes(sum(times[name] * size for name, size in parts.items()))
 
@@ -108,7 +122,7 @@ def _params(config: ModelConfig) -> Params:
     parts = dict.fromkeys(PARTS, 0)
     parts["head"] = table if config.embeddings == "untied" else 0
     parts["embedding"] = count.embedding - parts["head"]
-    parts["attention"] = config.n_layers * weights["mixer"]
+    parts["attention"] = weights["mixers"]
     parts["mlp"] = config.n_layers * weights["around"]
     parts["norm"] = count.non_embedding - parts["attention"] - parts["mlp"]
     return Params(parts)
@@ -117,8 +131,8 @@ def _params(config: ModelConfig) -> Params:
 def _ratio(config: ModelConfig, context: int) -> WeightStateRatio:
     run = Run(1, context, "decode")
     listed = {one.name: one.total for one in decoder_operators(config, run)}
-    on_state = listed.pop("mixer.recurrence")
-    state_flops = on_state.matmul_flops or on_state.other_flops
+    on_state = {name: listed.pop(name) for name in list(listed) if name.endswith(".recurrence")}
+    state_flops = sum(cost.matmul_flops or cost.other_flops for cost in on_state.values())
     weight_flops = sum(cost.matmul_flops for cost in listed.values())
     return WeightStateRatio(
         weight_flops, state_flops, "2 x weights that multiply a token / FLOPs of the recurrent form on the states"

@@ -11,41 +11,42 @@ from dataclasses import dataclass
 from isostate.costs.kernels import Kernel, calls
 from isostate.mixers.chunks import GROUP_ELEMENTS
 from isostate.mixers.feature_maps import PolynomialMap
-from isostate.mixers.linear import LinearConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.recurrence import best_chunk
 
 
 @dataclass(frozen=True)
-class _Engine:
+class Engine:
     """One call: what decides its kernels."""
 
-    mixer: LinearFamilyConfig
     batch: int
+    n_heads: int
     context: int
+    value_size: int
+    feature_map: PolynomialMap
+    chunk: int | None
+    normalised: bool
+    gated: bool
+    decayed: bool
+    maps_elements: bool
+
+    @staticmethod
+    def of(mixer: LinearFamilyConfig, batch: int, context: int) -> Engine:
+        normalised, gated = mixer.normaliser == "sum", mixer.gate == "head"
+        maps, decayed = mixer.maps_elements, gated or mixer.fixed_decay
+        sizes = (batch, mixer.n_heads, context, mixer.head_dim)
+        return Engine(*sizes, mixer.feature_map, mixer.chunk, normalised, gated, decayed, maps)
 
     @property
     def rows(self) -> int:
-        return self.batch * self.mixer.n_heads
-
-    @property
-    def feature_map(self) -> PolynomialMap:
-        return self.mixer.feature_map
-
-    @property
-    def normalised(self) -> bool:
-        return self.mixer.normaliser == "sum"
-
-    @property
-    def decayed(self) -> bool:
-        return self.mixer.gate == "head" or self.mixer.positions == "alibi"
+        return self.batch * self.n_heads
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
         """P, K, V, and the positions of a chunk."""
-        V = self.mixer.head_dim + self.normalised
-        chunk = self.mixer.chunk or best_chunk(self.feature_map, V, self.context)
-        return self.feature_map.expanded_size, self.mixer.head_dim, V, chunk
+        V = self.value_size + self.normalised
+        chunk = self.chunk or best_chunk(self.feature_map, V, self.context)
+        return self.feature_map.expanded_size, self.feature_map.head_dim, V, chunk
 
     @property
     def n_chunks(self) -> int:
@@ -66,10 +67,15 @@ def engine_kernels(
     mixer: LinearFamilyConfig, batch: int, context: int
 ) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
     """Forward and backward from an empty state, the last state not asked for."""
-    engine = _Engine(mixer, batch, context)
-    forward, backward = _around(engine)
-    forward += [*_into_chunks(engine), *_decays(engine), *calls(26)]
-    backward += [*_into_chunks(engine), *_decays(engine), *calls(21)]
+    engine = Engine.of(mixer, batch, context)
+    around, chunked = _around(engine), chunked_kernels(engine)
+    return (*around[0], *chunked[0]), (*around[1], *chunked[1])
+
+
+def chunked_kernels(engine: Engine) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
+    """Of `recurrence.chunked` alone."""
+    forward = [*_into_chunks(engine), *_decays(engine), *calls(26)]
+    backward = [*_into_chunks(engine), *_decays(engine), *calls(21)]
     groups = engine.groups()
     for first, last in groups:
         forward += _forward_group(engine, first, last, whole=len(groups) == 1)
@@ -77,7 +83,7 @@ def engine_kernels(
     return tuple(forward), tuple(backward)
 
 
-def _into_chunks(engine: _Engine) -> list[Kernel]:
+def _into_chunks(engine: Engine) -> list[Kernel]:
     """Queries and keys with positions last; the last chunk filled up."""
     _, K, V, chunk = engine.sizes
     padded = engine.rows * engine.n_chunks * chunk
@@ -85,13 +91,13 @@ def _into_chunks(engine: _Engine) -> list[Kernel]:
     return kernels + ([Kernel("copy", (padded * K,), 2), Kernel("copy", (padded * V,))] if engine.padding else [])
 
 
-def _around(engine: _Engine) -> tuple[list[Kernel], list[Kernel]]:
+def _around(engine: Engine) -> tuple[list[Kernel], list[Kernel]]:
     """The elementwise map before the engine, the ones beside the values, the division after it, the gates."""
     _, K, V, _ = engine.sizes
     n_positions = engine.rows * engine.context
     rows, n_keys = (n_positions, K), n_positions * K
     forward, backward = [Kernel("strided", rows)], [Kernel("strided", rows, 5)]  # from heads, and back to them
-    if isinstance(engine.mixer, LinearConfig) and engine.mixer.phi != "identity":
+    if engine.maps_elements:
         forward.append(Kernel("gelu", (n_keys,), 2))
         backward.append(Kernel("gelu backward", (n_keys,), 2))
     if engine.normalised:
@@ -100,21 +106,21 @@ def _around(engine: _Engine) -> tuple[list[Kernel], list[Kernel]]:
         backward += [Kernel("copy", (n_positions * V,)), Kernel("strided", rows), *calls(5)]
     if engine.padding or engine.normalised:  # the readings are no longer the tensor that leaves
         forward.append(Kernel("strided", rows))
-    if engine.mixer.gate == "head":
+    if engine.gated:
         forward += [Kernel("map", (n_positions,), 2), *calls(2)]
         backward += [Kernel("map of saved", (n_positions * V,), 2), Kernel("sum rows", (n_positions * V,), 2)]
         backward += [Kernel("map", (n_positions,), 4), *calls(10)]
     return forward, backward
 
 
-def _decays(engine: _Engine) -> list[Kernel]:
+def _decays(engine: Engine) -> list[Kernel]:
     """Between the positions of every chunk, in float64 first; ALiBi's without a gate are one chunk's for all."""
     chunk = engine.sizes[3]
     if not engine.decayed:
         return [Kernel("map", (chunk * chunk,)), *calls(1)]
-    shared = engine.mixer.gate == "none"
+    shared = not engine.gated
     n_chunks = 1 if shared and not engine.padding else engine.n_chunks
-    between = (engine.mixer.n_heads if shared else engine.rows) * n_chunks * chunk * chunk
+    between = (engine.n_heads if shared else engine.rows) * n_chunks * chunk * chunk
     doubles = Kernel("map", (2 * between,), 2)  # a float64 moves as much as two float32
     return [doubles, Kernel("update", (2 * between,)), Kernel("exp", (between,)), *calls(23)]
 
@@ -156,7 +162,7 @@ def _similarity(feature_map: PolynomialMap, n_scores: int, with_slope: bool) -> 
     return [Kernel("map", (n_scores,), n_products + 1 + 2 * with_slope)]
 
 
-def _forward_group(engine: _Engine, first: int, last: int, whole: bool) -> list[Kernel]:
+def _forward_group(engine: Engine, first: int, last: int, whole: bool) -> list[Kernel]:
     P, K, V, chunk = engine.sizes
     n_matrices, reading = engine.rows * (last - first), engine.rows * (last - max(first, 1))
     kernels = [
@@ -186,7 +192,7 @@ def _forward_group(engine: _Engine, first: int, last: int, whole: bool) -> list[
     return kernels
 
 
-def _backward_group(engine: _Engine, first: int, last: int, whole: bool) -> list[Kernel]:
+def _backward_group(engine: Engine, first: int, last: int, whole: bool) -> list[Kernel]:
     P, K, V, chunk = engine.sizes
     n_matrices, reading = engine.rows * (last - first), engine.rows * (last - max(first, 1))
     writing = engine.rows * (min(last, engine.n_chunks - 1) - first)
@@ -220,6 +226,6 @@ def _backward_group(engine: _Engine, first: int, last: int, whole: bool) -> list
             kernels += [Kernel("map", (n_used * chunk * V,))] if engine.decayed else []
     if reading > 0:
         kernels += [Kernel("map of saved", (reading * P * V,)), Kernel("update", (reading * P * V,))]
-    if engine.mixer.gate == "head":
+    if engine.gated:
         kernels += [Kernel("map of saved", (n_matrices * P * V,)), Kernel("sum rows", (n_matrices * P * V,)), *calls(3)]
     return kernels

@@ -45,12 +45,12 @@ def step_flops(
 ) -> StepFlops:
     """One forward and backward of `batch` sequences from the empty state, equal to those that torch counts."""
     forward = forward_cost(config, batch, context, form).matmul_flops
-    mixer = config.mixer.cost(batch, context, form).matmul_flops
-    inner = mixer - config.mixer.projection_cost(batch * context).matmul_flops
-    inner_backward = MIXERS_TOLD[config.mixer.kind].backward_flops(config.mixer, inner, batch, context, form)
-    backward = 2 * (forward - config.n_layers * inner) + config.n_layers * inner_backward
-    again = 0
-    if recompute == "blocks":
-        last = 0 if config.dropout else 2 * batch * context * config.d_ff * config.d_model
-        again = config.n_layers * (mixer + 2 * batch * context * mlp_weights(config) - last)
-    return StepFlops(forward, backward, again)
+    last = 0 if config.dropout else 2 * batch * context * config.d_ff * config.d_model
+    backward, again = 2 * forward, 0
+    for mixer, times in config.mixer_groups:
+        whole = mixer.cost(batch, context, form).matmul_flops
+        inner = whole - mixer.projection_cost(batch * context).matmul_flops
+        inner_backward = MIXERS_TOLD[mixer.kind].backward_flops(mixer, inner, batch, context, form)
+        backward += times * (inner_backward - 2 * inner)
+        again += times * (whole + 2 * batch * context * mlp_weights(config) - last)
+    return StepFlops(forward, backward, again if recompute == "blocks" else 0)

@@ -6,10 +6,36 @@ dispatch: it stands for one of the calls beside it.
 
 from __future__ import annotations
 
-from isostate.costs.kernels import Kernel, calls
+from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls
+from isostate.costs.passes import Pass, linear
 from isostate.mixers.mamba import MambaConfig
 
 Kernels = tuple[Kernel, ...]
+
+
+def mamba_passes(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass]:
+    """What one layer runs from an empty state, by name."""
+    n_tokens = batch * context
+    return {
+        "projection in": linear(n_tokens, mixer.d_model, 2 * mixer.inner),
+        "mixer convolution": Pass(*convolution(mixer, batch, context)),
+        "selection": linear(n_tokens, mixer.inner, sum(mixer.selected)),
+        "steps": linear(n_tokens, mixer.rank, mixer.inner),
+        "mixing": Pass(*scan(mixer, batch, context)),
+        "projection out": linear(n_tokens, mixer.inner, mixer.d_model),
+    }
+
+
+def mamba_step(mixer: MambaConfig, batch: int, context: int) -> list[Part]:
+    """One token a sequence, without gradients: the state is read and written."""
+    elements = 2 * mixer.state_size(context + 1).elements
+    return [
+        Part("projection in", linear(batch, mixer.d_model, 2 * mixer.inner).forward),
+        Part("selection", linear(batch, mixer.inner, sum(mixer.selected)).forward),
+        Part("steps", linear(batch, mixer.rank, mixer.inner).forward),
+        Part("mixing", step(mixer, batch), state_bytes=FLOAT32_BYTES * batch * elements),
+        Part("projection out", linear(batch, mixer.inner, mixer.d_model).forward),
+    ]
 
 
 def convolution(mixer: MambaConfig, batch: int, context: int) -> tuple[Kernels, Kernels]:

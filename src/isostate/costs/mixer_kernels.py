@@ -1,31 +1,25 @@
 """The kernels of a mixer in the chunked form: projections, positions, attention in blocks; forward and backward.
 
-Written from `mixers/projections.py`, `softmax.py` and `window.py`; `engine_kernels.py` has the linear family's. With
-the calls beside them, kernels are as many as the operations that torch dispatches.
+Written from `mixers/projections.py`, `softmax.py` and `window.py`; `engine_kernels.py` has the linear family's,
+`mamba2_kernels.py` Mamba-2's. With the calls beside them, kernels are as many as the operations that torch dispatches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from isostate.costs import mamba_kernels, s4_kernels
 from isostate.costs.engine_kernels import engine_kernels
 from isostate.costs.kernels import Kernel, Part, calls
+from isostate.costs.mamba2_kernels import mamba2_passes
+from isostate.costs.mamba_kernels import mamba_passes
+from isostate.costs.passes import Pass, linear, rms_norm
+from isostate.costs.s4_kernels import s4_passes
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
-from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.projections import QKVConfig
-from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import BLOCK, AttentionConfig, SoftmaxConfig
 from isostate.mixers.window import WindowConfig, block_size
-
-
-class Pass(NamedTuple):
-    """What the forward runs, and the backward."""
-
-    forward: tuple[Kernel, ...]
-    backward: tuple[Kernel, ...]
 
 
 def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
@@ -37,14 +31,6 @@ def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Par
         tuple(Part(name, one.forward) for name, one in passes.items()),
         tuple(Part(f"{name} backward", one.backward) for name, one in passes.items()),
     )
-
-
-def linear(n_tokens: int, width_in: int, width_out: int) -> Pass:
-    """A matrix without bias: one product forward, one for each operand's gradient backward."""
-    product = Kernel("matmul", (n_tokens, width_in, width_out), weights=True)
-    input_gradient = Kernel("matmul", (n_tokens, width_out, width_in), weights=True)
-    weight_gradient = Kernel("matmul", (width_out, n_tokens, width_in))
-    return Pass((product, *calls(3)), (input_gradient, weight_gradient, *calls(6)))
 
 
 def heads(mixer: QKVConfig, n_tokens: int) -> Pass:
@@ -63,27 +49,6 @@ def heads(mixer: QKVConfig, n_tokens: int) -> Pass:
             forward += [half, whole, Kernel("map", (n_elements,), 2), *calls(1)]
             backward += [half, whole, Kernel("strided", (n_rows, size)), Kernel("update", (n_elements,), 2), *calls(1)]
     return Pass(tuple(forward), tuple(backward))
-
-
-def rms_norm(n_rows: int, length: int) -> Pass:
-    """`mixers/normalisation.py`: the inverse root mean square of each row, then two products."""
-    n_elements = n_rows * length
-    forward = (
-        Kernel("sum rows", (n_elements,)),
-        Kernel("map", (n_elements,)),
-        Kernel("update", (n_elements,)),
-        Kernel("update", (n_rows,), 4),
-    )
-    backward = (
-        Kernel("map of saved", (n_elements,), 2),  # x / rms, and dy times that
-        Kernel("sum columns", (n_rows, length)),
-        Kernel("map", (n_elements,), 3),
-        Kernel("sum rows", (n_elements,)),
-        Kernel("update", (n_elements,)),
-        Kernel("update", (n_rows,)),
-        *calls(1),
-    )
-    return Pass(forward, backward)
 
 
 def _around(mixer: QKVConfig, n_tokens: int, mixing: Pass) -> dict[str, Pass]:
@@ -110,31 +75,6 @@ def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> di
     return _around(mixer, batch * context, Pass(*engine_kernels(mixer, batch, context)))
 
 
-def _of_mamba(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass]:
-    n_tokens = batch * context
-    return {
-        "projection in": linear(n_tokens, mixer.d_model, 2 * mixer.inner),
-        "mixer convolution": Pass(*mamba_kernels.convolution(mixer, batch, context)),
-        "selection": linear(n_tokens, mixer.inner, sum(mixer.selected)),
-        "steps": linear(n_tokens, mixer.rank, mixer.inner),
-        "mixing": Pass(*mamba_kernels.scan(mixer, batch, context)),
-        "projection out": linear(n_tokens, mixer.inner, mixer.d_model),
-    }
-
-
-def _of_s4(mixer: S4Config, batch: int, context: int) -> dict[str, Pass]:
-    return {
-        "mixing": Pass(*s4_kernels.filtering(mixer, batch, context)),
-        "projection out": linear(batch * context, mixer.d_model, 2 * mixer.d_model),
-        "mixer gate": _gate(batch * context * mixer.d_model),
-    }
-
-
-def _gate(n_elements: int) -> Pass:
-    """glu: one half times the sigmoid of the other."""
-    return Pass((Kernel("silu", (n_elements,)),), (Kernel("silu backward", (2 * n_elements,)),))
-
-
 # A row a kind: (config, batch, context) -> what one layer runs, by name.
 MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
     "softmax": _of_softmax,
@@ -142,8 +82,9 @@ MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
     "linear": _of_linear_family,
     "taylor": _of_linear_family,
     "power": _of_linear_family,
-    "mamba": _of_mamba,
-    "s4": _of_s4,
+    "mamba2": mamba2_passes,
+    "mamba": mamba_passes,
+    "s4": s4_passes,
 }
 
 

@@ -20,8 +20,8 @@ def forward_cost(
     """Cost of `batch` sequences of `context` tokens, from tokens to losses. Raises UserError for too long a context."""
     config.check_context(context)
     n_tokens = batch * context
-    layer = config.mixer.cost(batch, context, form, causal) + _around_the_mixer(config, n_tokens)
-    return config.n_layers * layer + _head(config, n_tokens)
+    cost = config.n_layers * _around_the_mixer(config, n_tokens) + _head(config, n_tokens)
+    return sum((times * mixer.cost(batch, context, form, causal) for mixer, times in config.mixer_groups), cost)
 
 
 def _around_the_mixer(config: ModelConfig, n_tokens: int) -> Cost:

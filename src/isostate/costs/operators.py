@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from isostate.costs.decode_kernels import decode_parts
 from isostate.costs.kernels import Kernel, Part, calls, repeated
-from isostate.costs.mixer_kernels import Pass, linear, mixer_parts, rms_norm
+from isostate.costs.mixer_kernels import mixer_parts
+from isostate.costs.passes import Pass, linear, rms_norm
 from isostate.model import ModelConfig
 from isostate.model.head import PIECE_ELEMENTS
 from isostate.quantities import Operator
@@ -40,7 +41,6 @@ def _body(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ..
     """Forward and backward of all but the head."""
     n_tokens = batch * context
     norm = _norm(config, n_tokens)
-    mixer, mixer_backward = mixer_parts(config.mixer, batch, context)
     mlp = _mlp(config, n_tokens)
     residual = Pass(
         (Kernel("map", (n_tokens * config.d_model,), 2),),
@@ -49,22 +49,26 @@ def _body(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ..
     convolution = _convolution(config, batch, context)
     layer = [
         Part("norms", norm.forward, 2),
-        *mixer,
         Part("feed-forward", mlp.forward),
         Part("residual", residual.forward),
     ]
-    back = [Part("norms backward", norm.backward, 2), *mixer_backward]
+    back = [Part("norms backward", norm.backward, 2)]
     back += [Part("feed-forward backward", mlp.backward), Part("residual backward", residual.backward)]
     if config.conv_taps:
         layer.append(Part("convolution", convolution.forward))
         back.append(Part("convolution backward", convolution.backward))
+    layers, backs = [*repeated(layer, config.n_layers)], [*repeated(back, config.n_layers)]
+    for mixer, times in config.mixer_groups:
+        forward, backward = mixer_parts(mixer, batch, context)
+        layers += repeated(forward, times)
+        backs += repeated(backward, times)
     table = config.vocab_size * config.d_model
     embedding = Part("embedding", (Kernel("gather", (n_tokens, config.d_model)),))
     embedding_backward = (Kernel("update", (table,)), Kernel("scatter", (n_tokens, config.d_model)))
     return (
-        (embedding, *repeated(layer, config.n_layers), Part("last norm", norm.forward)),
+        (embedding, *layers, Part("last norm", norm.forward)),
         (
-            *repeated(back, config.n_layers),
+            *backs,
             Part("last norm backward", norm.backward),
             Part("embedding backward", embedding_backward),
         ),

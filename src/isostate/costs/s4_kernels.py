@@ -6,7 +6,8 @@ what is small beside these stand as calls: as many as torch dispatches, counted 
 
 from __future__ import annotations
 
-from isostate.costs.kernels import Kernel, calls
+from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls
+from isostate.costs.passes import Pass, linear
 from isostate.mixers.s4 import CHUNK, S4Config
 
 COMPLEX, DOUBLE = 4, 2  # elements of float32
@@ -18,6 +19,25 @@ Kernels = tuple[Kernel, ...]
 FORWARD = {"all": 114, "pairs": 48, "bilinear": 6, "chunk": 23, "several": 1}
 BACKWARD = {"all": 212, "pairs": 41, "bilinear": 11, "chunk": 29, "several": 27}
 STEP = {"all": 46, "pairs": 11, "bilinear": 6}
+
+
+def s4_passes(mixer: S4Config, batch: int, context: int) -> dict[str, Pass]:
+    """What one layer runs from an empty state, by name."""
+    return {
+        "mixing": Pass(*filtering(mixer, batch, context)),
+        "projection out": linear(batch * context, mixer.d_model, 2 * mixer.d_model),
+        "mixer gate": _gate(batch * context * mixer.d_model),
+    }
+
+
+def s4_step(mixer: S4Config, batch: int, context: int) -> list[Part]:
+    """One token a sequence, without gradients: the state is read and written."""
+    elements = 2 * mixer.state_size(context + 1).elements
+    return [
+        Part("mixing", step(mixer, batch), state_bytes=FLOAT32_BYTES * batch * elements),
+        Part("projection out", linear(batch, mixer.d_model, 2 * mixer.d_model).forward),
+        Part("mixer gate", (Kernel("silu", (batch * mixer.d_model,)),)),
+    ]
 
 
 def filtering(mixer: S4Config, batch: int, context: int) -> tuple[Kernels, Kernels]:
@@ -128,3 +148,8 @@ def _with_calls(kernels: Kernels, numbers: dict[str, int], mixer: S4Config, n_ch
     total += numbers["pairs"] * mixer.in_pairs + numbers["bilinear"] * (mixer.discretisation == "bilinear")
     total += numbers.get("several", 0) * (n_chunks > 1)
     return (*kernels, *calls(total - sum(kernel.times for kernel in kernels)))
+
+
+def _gate(n_elements: int) -> Pass:
+    """glu: one half times the sigmoid of the other."""
+    return Pass((Kernel("silu", (n_elements,)),), (Kernel("silu backward", (2 * n_elements,)),))

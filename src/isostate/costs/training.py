@@ -13,7 +13,7 @@ from isostate.costs.model import forward_cost
 from isostate.costs.parameters import n_padded
 from isostate.costs.precision import PRECISIONS, PrecisionName
 from isostate.costs.tape import training_step
-from isostate.costs.tape.mixers import MIXERS_TOLD
+from isostate.costs.tape.mixers import tables_of
 from isostate.costs.tape.operations import INT64
 from isostate.mixers import Form
 from isostate.model import ModelConfig, Recompute
@@ -104,8 +104,7 @@ def alive_at_peak(
 
 def table_bytes(config: ModelConfig, context: int, element_bytes: int) -> int:
     """Tables that the first step makes and keeps for good."""
-    mixer = config.mixer
-    tables = sum(table.nbytes for table in MIXERS_TOLD[mixer.kind].tables(mixer, context, element_bytes))
+    tables = sum(table.nbytes for table in tables_of(config.mixers, context, element_bytes))
     if config.position_embedding == "sinusoidal":
         tables += context * config.d_model * element_bytes
     return tables

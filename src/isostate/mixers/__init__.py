@@ -10,6 +10,7 @@ from pydantic import Field
 from isostate.mixers.contract import FORMS, Causal, Form, Mixer, MixerConfig, State
 from isostate.mixers.linear import LinearConfig, LinearMixer
 from isostate.mixers.mamba import MambaConfig, MambaMixer
+from isostate.mixers.mamba2 import Mamba2Config, Mamba2Mixer
 from isostate.mixers.power import PowerConfig, PowerMixer
 from isostate.mixers.s4 import S4Config, S4Mixer
 from isostate.mixers.softmax import SoftmaxConfig, SoftmaxMixer
@@ -30,12 +31,13 @@ MIXERS: dict[str, MixerSpec] = {
     "linear": MixerSpec(LinearConfig, LinearMixer),
     "taylor": MixerSpec(TaylorConfig, TaylorMixer),
     "power": MixerSpec(PowerConfig, PowerMixer),
+    "mamba2": MixerSpec(Mamba2Config, Mamba2Mixer),
     "mamba": MixerSpec(MambaConfig, MambaMixer),
     "s4": MixerSpec(S4Config, S4Mixer),
 }
 
 AnyMixerConfig = Annotated[
-    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig | MambaConfig | S4Config,
+    SoftmaxConfig | WindowConfig | LinearConfig | TaylorConfig | PowerConfig | Mamba2Config | MambaConfig | S4Config,
     Field(discriminator="kind"),
 ]
 

@@ -58,6 +58,11 @@ class MixerConfig(Config):
         """Every setting of the knob at this width, in order of state: what `match` searches."""
         raise NotImplementedError
 
+    def with_knob(self, value: int) -> Self:
+        """The same mixer with another setting of its knob."""
+        assert self.knob is not None, f"{self.family} has no knob"
+        return type(self).model_validate(self.to_dict() | {self.knob: value})
+
     def state_size(self, context: int) -> StateSize:
         """What one sequence of `context` tokens carries, in float32 elements by part; equals the live state."""
         raise NotImplementedError

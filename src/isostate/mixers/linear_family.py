@@ -1,4 +1,4 @@
-"""What linear, Taylor and power attention share: the engine's state, an optional gate a head, ALiBi as a fixed decay.
+"""What linear, Taylor and power attention share: the engine's state, an optional gate a head, fixed decays.
 
 Each family is a feature map (`feature_maps.py`) over the gated linear recurrence (`recurrence.py`).
 """
@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 from isostate.mixers import recurrence
 from isostate.mixers.contract import Causal, Form
 from isostate.mixers.feature_maps import PolynomialMap
-from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, divisors
+from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, divisors, retention_slopes
 from isostate.mixers.recurrence import MatrixState, best_chunk
 from isostate.mixers.softmax import fill_heads
 from isostate.quantities import Cost, StateSize
@@ -30,6 +30,7 @@ class LinearFamilyConfig(QKVConfig):
     """Abstract. `gate`: one sigmoid a head and token; `normaliser`: divide by the sum of the weights, or not at all."""
 
     gate: Literal["none", "head"] = "none"
+    decay: Literal["none", "retention"] = "none"  # fixed, by head: 1 - 2^(-5 - i) (Sun et al. 2023, RetNet)
     normaliser: Literal["sum", "none"] = "sum"
     chunk: int | None = None  # positions in a chunk of the chunked form; None: the engine's rule
 
@@ -46,6 +47,17 @@ class LinearFamilyConfig(QKVConfig):
             raise ValueError(f"chunk = {self.chunk}: must be at least 1; leave it out for the engine's own choice")
         return self
 
+    @model_validator(mode="after")
+    def _one_fixed_decay(self) -> Self:
+        if self.decay == "retention" and self.positions == "alibi":
+            raise ValueError('decay = "retention" and positions = "alibi" are both a fixed decay a head; choose one')
+        return self
+
+    @property
+    def fixed_decay(self) -> bool:
+        """Whether each head forgets at a rate of its own, whatever it reads."""
+        return self.positions == "alibi" or self.decay == "retention"
+
     @property
     def feature_map(self) -> PolynomialMap:
         raise NotImplementedError
@@ -58,7 +70,8 @@ class LinearFamilyConfig(QKVConfig):
     @property
     def suffix(self) -> str:
         """Marks in the family's name what differs from the default."""
-        return ("-gated" if self.gate == "head" else "") + ("-raw" if self.normaliser == "none" else "")
+        marks = {"-gated": self.gate == "head", "-retention": self.decay == "retention"}
+        return "".join(mark for mark, has in (marks | {"-raw": self.normaliser == "none"}).items() if has)
 
     def knob_values(self, context: int) -> Sequence[int]:
         return [size for size in divisors(self.d_model) if self.positions != "rotary" or size % 2 == 0]
@@ -73,19 +86,28 @@ class LinearFamilyConfig(QKVConfig):
         return self.n_heads if self.gate == "head" else 0
 
     def cost(self, batch: int, context: int, form: Form = "chunked", causal: Causal = "whole") -> Cost:
-        """Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token."""
-        projections = self.projection_cost(batch * context)
-        P, K, V = self.feature_map.expanded_size, self.head_dim, self.head_dim + (self.normaliser == "sum")
-        rows = batch * self.n_heads
-        if form == "recurrent":
-            return projections + Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
-        block = context if form == "parallel" else self.chunk or best_chunk(self.feature_map, V, context)
-        n_chunks = -(-context // block)
-        n_reads = n_chunks if form == "parallel" else n_chunks - 1  # the chunked form does not read the empty state
-        pairs = n_chunks * (block * block if causal == "whole" else block * (block + 1) // 2)
-        matmul = 2 * rows * (pairs * (K + V) + (n_chunks + n_reads) * block * P * V)
-        other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
-        return projections + Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
+        V, rows = self.head_dim + (self.normaliser == "sum"), batch * self.n_heads
+        engine = engine_cost(self.feature_map, V, rows, context, form, causal, self.chunk)
+        return self.projection_cost(batch * context) + engine
+
+
+def engine_cost(
+    feature_map: PolynomialMap, value_size: int, rows: int, context: int, form: Form, causal: Causal, chunk: int | None
+) -> Cost:
+    """`rows` are batch times heads; the value counts a normaliser's column.
+
+    Counts what the form runs: a whole matrix of scores, chunks with the last one padded, or a step a token.
+    """
+    P, K, V = feature_map.expanded_size, feature_map.head_dim, value_size
+    if form == "recurrent":
+        return Cost(0, rows * context * (5 * P * V + 2 * P), 4 * rows * context * 2 * P * V)
+    block = context if form == "parallel" else chunk or best_chunk(feature_map, V, context)
+    n_chunks = -(-context // block)
+    n_reads = n_chunks if form == "parallel" else n_chunks - 1  # the chunked form does not read the empty state
+    pairs = n_chunks * (block * block if causal == "whole" else block * (block + 1) // 2)
+    matmul = 2 * rows * (pairs * (K + V) + (n_chunks + n_reads) * block * P * V)
+    other = rows * n_chunks * (block * (3 * block + 2 * P) + 2 * P * V)
+    return Cost(matmul, other, 4 * rows * n_chunks * (2 * P * V + 2 * block * (K + V)))
 
 
 class LinearFamilyMixer(QKVMixer):
@@ -119,12 +141,13 @@ class LinearFamilyMixer(QKVMixer):
         return FORMS[form](q_BHTK, k_BHTK, v_BGTV, log_gate_BHT, state, config.feature_map, config.chunk)
 
     def log_gate(self, gate_BTH: Tensor) -> Tensor | None:
-        """log g: the gate's, plus -slope where positions are ALiBi (a decay of exp(-slope) a token)."""
+        """log g: the gate's, plus -slope where a decay is fixed: exp(-slope) a token."""
         log_gate_BHT = None
         if self.config.gate == "head":
             gate_BTH = gate_BTH if self.gate_bias is None else gate_BTH + self.gate_bias
             log_gate_BHT = logsigmoid(gate_BTH).transpose(1, 2)
-        if self.config.positions == "alibi":
-            slopes_1H1 = alibi_slopes(self.config.n_heads, gate_BTH.dtype, gate_BTH.device)[None, :, None]
+        if self.config.fixed_decay:
+            slopes = retention_slopes if self.config.decay == "retention" else alibi_slopes
+            slopes_1H1 = slopes(self.config.n_heads, gate_BTH.dtype, gate_BTH.device)[None, :, None]
             log_gate_BHT = -slopes_1H1 if log_gate_BHT is None else log_gate_BHT - slopes_1H1
         return log_gate_BHT

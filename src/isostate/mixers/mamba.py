@@ -10,7 +10,6 @@ Parameters have the names and shapes of Hugging Face's `MambaMixer`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -22,11 +21,11 @@ from torch.nn.functional import silu, softplus
 
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
 from isostate.mixers.convolution import convolve
+from isostate.mixers.mamba2 import first_step_bias
 from isostate.mixers.projections import projection
 from isostate.mixers.scan import FORMS
 from isostate.quantities import Cost, StateSize
 
-FIRST_STEPS = (1e-3, 0.1)  # of a fresh channel, evenly in the logarithm (Gu and Dao's section 3.6)
 LARGEST_STATE = 1024  # states of a channel that `knob_values` goes up to
 # FLOPs an element of the state and token: dt A, its exp, decay times state, u B, their sum, C times state, its sum.
 SCAN_FLOPS = 7
@@ -165,10 +164,3 @@ class MambaMixer(Mixer):
         y_BTI, matrix_BIR = FORMS[form](inner_BTI, dt_BTI, -self.A_log.exp(), B_BTR, C_BTR, self.D, state.matrix_BIR)
         y_BTD = self.out_proj(y_BTI * silu(z_BTI))
         return y_BTD, MambaState(matrix_BIR, past_BSI[:, T:], state.position + T)
-
-
-def first_step_bias(share_I: Tensor) -> Tensor:
-    """What softplus turns into a step at this share of the way from the smallest to the largest, in the logarithm."""
-    low, high = (math.log(step) for step in FIRST_STEPS)
-    step_I = (low + share_I * (high - low)).exp()
-    return step_I + (-torch.expm1(-step_I)).log()

@@ -1,4 +1,4 @@
-"""What every query-key-value mixer shares: projections in and out, QK-norm, rotary positions, ALiBi slopes.
+"""What every query-key-value mixer shares: projections in and out, QK-norm, positions, ALiBi slopes.
 
 A final class names its forms: pure functions (q, k, v, bias, state, ...) -> (y, state).
 """
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from isostate.mixers.contract import Form, Mixer, MixerConfig, Shapes, check_form, linear_shapes
 from isostate.mixers.normalisation import rms_norm
+from isostate.mixers.rotary import PLAIN, RotaryConfig, rotate
 from isostate.quantities import Cost
 
 
@@ -25,6 +26,7 @@ class QKVConfig(MixerConfig):
     head_dim: int
     positions: Literal["none", "rotary", "alibi"] = "none"
     qk_norm: Literal["none", "rms"] = "none"
+    rotary: RotaryConfig | None = None  # of rotary positions; left out: the plain ones, of base 10,000
 
     @model_validator(mode="after")
     def _heads_are_possible(self) -> Self:
@@ -33,7 +35,18 @@ class QKVConfig(MixerConfig):
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
         if self.positions == "rotary" and self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim}: rotary turns pairs, so it must be even; or choose alibi")
+        if self.rotary is not None and self.positions != "rotary":
+            raise ValueError(
+                f'rotary: positions = "{self.positions}" turn nothing; set positions = "rotary", or leave it out'
+            )
         return self
+
+    def with_knob(self, value: int) -> Self:
+        """Where the knob is the heads or their size, heads times their size stay the width."""
+        assert self.knob is not None, f"{self.family} has no knob"
+        free = {"n_heads": "head_dim", "head_dim": "n_heads"}.get(self.knob)
+        values = {key: given for key, given in self.to_dict().items() if key != free}
+        return type(self).model_validate(values | {self.knob: value})
 
     @property
     def n_key_heads(self) -> int:
@@ -102,7 +115,8 @@ class QKVMixer(Mixer):
             q_BTHK, k_BTGK = rms_norm(q_BTHK, self.q_gain), rms_norm(k_BTGK, self.k_gain)
         q_BHTK, k_BGTK, v_BGTV = q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGV.transpose(1, 2)
         if self.config.positions == "rotary":
-            q_BHTK, k_BGTK = rotate(q_BHTK, state.position), rotate(k_BGTK, state.position)
+            rotary = self.config.rotary or PLAIN
+            q_BHTK, k_BGTK = rotate(q_BHTK, state.position, rotary), rotate(k_BGTK, state.position, rotary)
         y_BHTV, state = self.attend(q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form)
         return self.out_proj(y_BHTV.transpose(1, 2).flatten(2)), state
 
@@ -115,33 +129,20 @@ def projection(n_in: int, n_out: int, bias: bool) -> nn.Linear:
     return layer
 
 
-def rotate(x_BHTK: Tensor, start: int, base: float = 10_000.0) -> Tensor:
-    """Rotary positions start, start + 1, ..: pair (i, i + K/2) turns by position * base^(-2i/K) (FORMULAS 1.5).
-
-    The same rotation for queries and keys, so that their dot product depends on the distance alone.
-    """
-    cos_TK, sin_TK = _rotation(x_BHTK.shape[-2], x_BHTK.shape[-1], start, base, x_BHTK.dtype, x_BHTK.device)
-    first, second = x_BHTK.chunk(2, dim=-1)
-    return x_BHTK * cos_TK + torch.cat([-second, first], dim=-1) * sin_TK
-
-
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)  # else a cache first filled while generating could not be used in training
-def _rotation(
-    length: int, size: int, start: int, base: float, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    frequency_K = base ** (-torch.arange(0, size, 2, dtype=torch.float64, device=device) / size)
-    angle_TK = torch.arange(start, start + length, dtype=torch.float64, device=device)[:, None] * frequency_K
-    angle_TK = torch.cat([angle_TK, angle_TK], dim=-1)
-    return angle_TK.cos().to(dtype), angle_TK.sin().to(dtype)
-
-
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
 def alibi_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """slopes_H: 2^(-8 i / H) for i = 1..H (Press et al. 2022; FORMULAS 1.2)."""
     exponents_H = torch.arange(1, n_heads + 1, dtype=torch.float64, device=device) * (-8.0 / n_heads)
     return torch.exp2(exponents_H).to(dtype)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def retention_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """slopes_H: -log(1 - 2^(-5 - i)) for i = 0..H - 1 (Sun et al. 2023, section 2.1)."""
+    exponents_H = -5.0 - torch.arange(n_heads, dtype=torch.float64, device=device)
+    return (-torch.log1p(-torch.exp2(exponents_H))).to(dtype)
 
 
 def divisors(number: int) -> Iterator[int]:

@@ -31,12 +31,12 @@ class Block(nn.Module):
     convolution: ShortConvolution | None
     mlp_norm: nn.Module | None
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
         self.dropout = config.dropout
         self.mixer_norm = build_norm(config.norm, config.d_model)
         self.convolution = ShortConvolution(config.d_model, config.conv_taps) if config.conv_taps else None
-        self.mixer = build_mixer(config.mixer)
+        self.mixer = build_mixer(config.mixers[layer])
         self.mlp_norm = None if config.block == "parallel" else build_norm(config.norm, config.d_model)
         self.mlp = build_mlp(config.mlp, config.d_model, config.d_ff, config.bias in ("mlp", "all"))
 

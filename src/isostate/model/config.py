@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from isostate.config import Config, UserError
-from isostate.mixers import AnyMixerConfig
+from isostate.mixers import MixerConfig
 from isostate.model.layers import MLP_MATRICES, MlpKind
+from isostate.model.stack import AnyMixer, StackConfig, filled
 from isostate.quantities import ParamCount, StateSize
 
 Bias = Literal["none", "qkv", "attention", "mlp", "all"]
@@ -27,7 +29,7 @@ class ModelConfig(Config):
     n_layers: int
     d_model: int
     d_ff: int
-    mixer: AnyMixerConfig
+    mixer: AnyMixer  # of all layers; or a stack, which has one a layer
     mlp: MlpKind = "swiglu"
     norm: Literal["rms", "layer"] = "rms"
     block: Literal["sequential", "parallel"] = "sequential"  # parallel: mixer and MLP read one norm, side by side
@@ -46,9 +48,8 @@ class ModelConfig(Config):
             return values
         values = dict(values)
         width, bias = values.get("d_model"), values.get("bias", "none")
-        if isinstance(values.get("mixer"), dict):
-            mixer_bias = {"bias": MIXER_BIAS[bias]} if bias in MIXER_BIAS else {}
-            values["mixer"] = {"d_model": width, **mixer_bias, **values["mixer"]}
+        mixer_bias = {"bias": MIXER_BIAS[bias]} if bias in MIXER_BIAS else {}
+        values["mixer"] = filled(values.get("mixer"), {"d_model": width, **mixer_bias})
         if values.get("d_ff") is None and isinstance(width, int):
             values["d_ff"] = default_d_ff(width, values.get("mlp", "swiglu"))
         return values
@@ -64,11 +65,21 @@ class ModelConfig(Config):
 
     @model_validator(mode="after")
     def _mixer_takes_what_stands_here(self) -> Self:
-        if self.mixer.d_model != self.d_model:
-            raise ValueError(f"mixer.d_model = {self.mixer.d_model}: must equal d_model = {self.d_model}; leave it out")
-        given, wanted = self.mixer.bias, MIXER_BIAS[self.bias]
-        if given != wanted:
-            raise ValueError(f'mixer.bias = "{given}": bias = "{self.bias}" makes it "{wanted}"; leave it out')
+        wanted = MIXER_BIAS[self.bias]
+        for mixer in self.mixer.mixers.values() if isinstance(self.mixer, StackConfig) else [self.mixer]:
+            if mixer.d_model != self.d_model:
+                raise ValueError(f"mixer.d_model = {mixer.d_model}: must equal d_model = {self.d_model}; leave it out")
+            if mixer.bias != wanted:
+                raise ValueError(f'mixer.bias = "{mixer.bias}": bias = "{self.bias}" makes it "{wanted}"; leave it out')
+        return self
+
+    @model_validator(mode="after")
+    def _a_stack_fills_its_layers(self) -> Self:
+        if isinstance(self.mixer, StackConfig) and self.n_layers % len(self.mixer.layers):
+            raise ValueError(
+                f"n_layers = {self.n_layers}: must be a multiple of the {len(self.mixer.layers)} layers of its stack, "
+                f"{', '.join(self.mixer.layers)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -91,6 +102,18 @@ class ModelConfig(Config):
             )
 
     @property
+    def mixers(self) -> tuple[MixerConfig, ...]:
+        """A mixer a layer."""
+        return self.mixer.at(self.n_layers) if isinstance(self.mixer, StackConfig) else (self.mixer,) * self.n_layers
+
+    @property
+    def mixer_groups(self) -> list[tuple[MixerConfig, int]]:
+        """Mixers that differ, in the order in which they come, each with the number of its layers."""
+        if not isinstance(self.mixer, StackConfig):
+            return [(self.mixer, self.n_layers)]
+        return list(Counter(self.mixers).items())
+
+    @property
     def n_norms(self) -> int:
         """Of a block."""
         return 1 if self.block == "parallel" else 2
@@ -98,20 +121,21 @@ class ModelConfig(Config):
     def param_count(self) -> ParamCount:
         """Equal to the built model's, embeddings (tied ones once, learned positions, an untied head) apart."""
         norm = self.d_model * (2 if self.norm == "layer" else 1)
-        block = self.n_norms * norm + self.conv_taps * self.d_model + self.mixer.n_params()
+        block = self.n_norms * norm + self.conv_taps * self.d_model
         matrices = MLP_MATRICES[self.mlp]
         block += matrices * self.d_model * self.d_ff
         if self.bias in ("mlp", "all"):
             block += (matrices - 1) * self.d_ff + self.d_model
         rows = self.vocab_size * (1 if self.embeddings == "tied" else 2) + (self.max_context or 0)
-        return ParamCount(rows * self.d_model, self.n_layers * block + norm)
+        in_mixers = sum(times * mixer.n_params() for mixer, times in self.mixer_groups)
+        return ParamCount(rows * self.d_model, in_mixers + self.n_layers * block + norm)
 
     def state_size(self, context: int) -> StateSize:
         """What one sequence carries after `context` tokens, all layers; equals the live state to the element."""
-        layer = self.mixer.state_size(context)
+        sizes = [times * mixer.state_size(context) for mixer, times in self.mixer_groups]
         if self.conv_taps:
-            layer = layer + StateSize({"convolution": (self.conv_taps - 1) * self.d_model})
-        return self.n_layers * layer
+            sizes.append(StateSize({"convolution": self.n_layers * (self.conv_taps - 1) * self.d_model}))
+        return sum(sizes, StateSize())
 
 
 def default_d_ff(d_model: int, mlp: str) -> int:

@@ -47,7 +47,7 @@ class Decoder(nn.Module):
         self.embedding_of_positions_SD: nn.Parameter | None = None
         if config.max_context is not None:
             self.embedding_of_positions_SD = nn.Parameter(torch.empty(config.max_context, config.d_model))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.final_norm = build_norm(config.norm, config.d_model)
         self.head = None if config.embeddings == "tied" else nn.Linear(config.d_model, config.vocab_size, bias=False)
         initialise(self, seed)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from isostate.config import UserError
 from isostate.mixers import MixerConfig
 from isostate.model.config import ModelConfig
+from isostate.model.stack import StackConfig
 
 # Further off than a factor of 1.5 either way, a run would stand for a state that nobody asked for.
 STATE_TOLERANCE = math.log(1.5)
@@ -32,7 +33,8 @@ def match_state(model: ModelConfig, wanted_elements: int, context: int) -> State
     family, knob = model.mixer.family, model.mixer.knob
     if knob is None:
         raise UserError(f"state_size = {wanted_elements}: {family} has no knob for its state; set data.context instead")
-    candidates = [_with_knob(model, value) for value in model.mixer.knob_values(context)]
+    settings = [model.mixer.with_knob(value) for value in model.mixer.knob_values(context)]
+    candidates = [model.model_copy(update={"mixer": setting}) for setting in settings]
     sizes = [candidate.state_size(context).elements for candidate in candidates]
     best = min(range(len(sizes)), key=lambda i: abs(math.log(sizes[i] / wanted_elements)))
     if abs(math.log(sizes[best] / wanted_elements)) > STATE_TOLERANCE:
@@ -42,15 +44,6 @@ def match_state(model: ModelConfig, wanted_elements: int, context: int) -> State
             f"or change d_model or n_layers"
         )
     return StateMatch(candidates[best], sizes[best], sizes[best] / wanted_elements - 1)
-
-
-def _with_knob(model: ModelConfig, value: int) -> ModelConfig:
-    mixer = model.mixer
-    assert mixer.knob is not None
-    values = mixer.to_dict() | {mixer.knob: value}
-    if mixer.knob in ("n_heads", "head_dim"):  # heads times their size stay the width
-        values.pop("head_dim" if mixer.knob == "n_heads" else "n_heads")
-    return model.model_copy(update={"mixer": type(mixer).model_validate(values)})
 
 
 def match_params(model: ModelConfig, wanted_non_embedding: int) -> ModelConfig:
@@ -71,6 +64,7 @@ def match_params(model: ModelConfig, wanted_non_embedding: int) -> ModelConfig:
     return matched
 
 
-def knob_of(mixer: MixerConfig) -> dict[str, int]:
-    """{"head_dim": 16}: what sets this mixer's state, for tables and labels."""
-    return {} if mixer.knob is None else {mixer.knob: getattr(mixer, mixer.knob)}
+def knob_of(mixer: MixerConfig | StackConfig) -> dict[str, int]:
+    """{"head_dim": 16}, {"window.window": 64}: what sets this mixer's or stack's state, for tables and labels."""
+    value = mixer.knob_value
+    return {} if mixer.knob is None or value is None else {mixer.knob: value}

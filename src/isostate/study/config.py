@@ -5,15 +5,14 @@ Defaults stand with those components: a key left out here is left out there.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from isostate.config import Config, nearest
 from isostate.data import DataConfig
-from isostate.mixers import MIXERS
 from isostate.study.file import NAME_PATTERN
+from isostate.study.sweep import check_sweep
 from isostate.train import EvalConfig, TrainConfig
 
 LR_GRID = (1e-3, 2e-3, 4e-3, 8e-3)  # lr = "tune": a factor of 2 apart, around the 3e-3 of DESIGN's study file
@@ -154,12 +153,7 @@ class StudyConfig(Config):
     @model_validator(mode="after")
     def _sweeps_name_mixers_and_their_keys(self) -> Self:
         for number, table in enumerate(self.sweep, 1):
-            kind = table.get("mixer")
-            where = f"sweep {number}"
-            if not isinstance(kind, str) or kind not in MIXERS:
-                given = "missing key 'mixer'" if kind is None else f"mixer = {kind!r}: no such mixer"
-                raise ValueError(f"{where}: {given}{nearest(str(kind), MIXERS)}; known: {', '.join(MIXERS)}")
-            _check_sweep(f'{where} ("{kind}")', table, MIXERS[kind].config.knob)
+            check_sweep(f"sweep {number}", table)
         return self
 
     @property
@@ -169,32 +163,6 @@ class StudyConfig(Config):
         assert self.model.n_layers is not None
         assert self.model.d_model is not None
         return [SizeConfig(n_layers=self.model.n_layers, d_model=self.model.d_model)]
-
-
-def combinations(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """The product of a sweep's lists, the last key changing fastest."""
-    lists = [value if isinstance(value, list) else [value] for value in table.values()]
-    return [dict(zip(table, values, strict=True)) for values in product(*lists)]
-
-
-def _check_sweep(where: str, table: dict[str, Any], knob: str | None) -> None:
-    known = sorted({"mixer", "state_size", *MIXERS[table["mixer"]].config.model_fields} - {"kind", "d_model"})
-    for key, value in table.items():
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {key!r}{nearest(key, known)}; known keys here: {', '.join(known)}")
-        if value == []:
-            raise ValueError(f"{where}: {key} = []: give at least one value, or leave it out")
-    if "state_size" not in table:
-        return
-    sizes = table["state_size"] if isinstance(table["state_size"], list) else [table["state_size"]]
-    for size in sizes:
-        if type(size) is not int or size < 1:
-            raise ValueError(f"{where}: state_size = {size!r}: must be a whole number of elements, at least 1")
-    if knob is None:
-        advice = "its state is the context's: leave state_size out, and make data.context a list"
-        raise ValueError(f"{where}: state_size = {table['state_size']}: no key of its own sets its state; {advice}")
-    if knob in table:
-        raise ValueError(f"{where}: state_size is solved by {knob}, which is given too; leave out one of them")
 
 
 def _distinct(name: str, values: list[Any], least: Any) -> list[Any]:

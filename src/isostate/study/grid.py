@@ -1,7 +1,8 @@
 """From a study to its cells: every size, context, mixer setting and seed as a RunConfig.
 
-A wanted state size is solved by the mixer's own knob, then the MLP's width by the wanted parameters. Both are
-properties of a config: the whole grid is known, and refused where it cannot be, before anything runs.
+A wanted state size is solved by the mixer's own knob (of a stack, by that of one of its mixers), then the MLP's width
+by the wanted parameters. Both are properties of a config: the whole grid is known, and refused where it cannot be,
+before anything runs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from isostate.config import UserError
 from isostate.data.tokenizers import check_tokenizer
 from isostate.mixers import MIXERS
 from isostate.model import ModelConfig, match_params, match_state
-from isostate.study.config import SizeConfig, StudyConfig, combinations
+from isostate.study.config import SizeConfig, StudyConfig
+from isostate.study.sweep import combinations, mixer_of, title
 from isostate.train import RunConfig, TrainConfig
 
 Role = Literal["sweep", "tune"]
@@ -63,8 +65,9 @@ def expand(study: StudyConfig, where: str, fingerprint: str = "") -> tuple[list[
     notices: list[str] = []
     for number, table in enumerate(study.sweep, 1):
         for setting in combinations(table):
-            place = f'{where}: sweep {number} ("{table["mixer"]}")'
-            found, out_of_reach = _at_every_place(study, setting, place, fingerprint)
+            place = f'{where}: sweep {number} ("{title(table)}")'
+            mixer = mixer_of(setting, table)
+            found, out_of_reach = _at_every_place(study, setting.get("state_size"), mixer, place, fingerprint)
             notices += out_of_reach
             for cell in found:
                 twin = cells.setdefault(cell.run_id, cell)
@@ -74,13 +77,13 @@ def expand(study: StudyConfig, where: str, fingerprint: str = "") -> tuple[list[
 
 
 def _at_every_place(
-    study: StudyConfig, setting: dict[str, Any], where: str, fingerprint: str
+    study: StudyConfig, wanted: int | None, mixer: dict[str, Any], where: str, fingerprint: str
 ) -> tuple[list[Cell], list[str]]:
     """One setting at every size and context, with every seed; what is out of reach where."""
     cells, out_of_reach = [], []
     for size, context in product(study.sizes, study.data.context):
         try:
-            model = build(study, size, context, setting, where)
+            model = build(study, size, context, wanted, mixer, where)
         except OutOfReachError as error:
             out_of_reach.append(f"left out at size {size.label}, context {context}: {error}")
             continue
@@ -88,21 +91,16 @@ def _at_every_place(
         values = {"model": model, "data": data, "train": study.train.at(study.train.lr), "eval": study.eval}
         for seed in study.seeds:
             config = RunConfig.parse({**values, "seed": seed}, where)
-            cells.append(Cell(config, size.label, setting.get("state_size")))
+            cells.append(Cell(config, size.label, wanted))
     if not cells:
         raise UserError(out_of_reach[0].partition(": ")[2])
     return cells, out_of_reach
 
 
-def build(study: StudyConfig, size: SizeConfig, context: int, setting: dict[str, Any], where: str) -> ModelConfig:
+def build(
+    study: StudyConfig, size: SizeConfig, context: int, wanted: int | None, mixer: dict[str, Any], where: str
+) -> ModelConfig:
     """The model of one setting, its state and parameters matched where the study asks."""
-    mixer: dict[str, Any] = {
-        "kind": setting["mixer"],
-        **{k: v for k, v in setting.items() if k not in ("mixer", "state_size")},
-    }
-    wanted = setting.get("state_size")
-    if wanted is not None:
-        mixer = _start_of_search(setting["mixer"]) | mixer
     model = _model(study, size, mixer, where)
     if wanted is not None:
         try:
@@ -118,24 +116,25 @@ def build(study: StudyConfig, size: SizeConfig, context: int, setting: dict[str,
     return model
 
 
-def _start_of_search(kind: str) -> dict[str, int]:
-    """A value of the knob that is possible at every width; the search replaces it."""
-    knob = MIXERS[kind].config.knob
-    assert knob is not None, "StudyConfig refuses state_size without a knob"
-    return {"n_heads": 1} if knob == "head_dim" else {knob: 1}
-
-
 def _model(study: StudyConfig, size: SizeConfig, mixer: dict[str, Any], where: str) -> ModelConfig:
     given = study.model.model_dump(exclude_none=True, exclude={"match_params", "n_layers", "d_model"})
     given |= size.model_dump(exclude_none=True, exclude={"name"})
-    shared = {key: given.pop(key) for key in ("positions", "qk_norm", "n_heads") if key in given}
-    shared = {key: value for key, value in shared.items() if key in MIXERS[mixer["kind"]].config.model_fields}
-    if "head_dim" in mixer and "n_heads" not in mixer:
-        shared.pop("n_heads", None)  # the sweep sets the heads through their size
+    shared: dict[str, Any] = {key: given.pop(key) for key in ("positions", "qk_norm", "n_heads") if key in given}
+    if mixer["kind"] == "stack":
+        mixer = {**mixer, "mixers": {name: _sharing(inner, shared) for name, inner in mixer["mixers"].items()}}
+    else:
+        mixer = _sharing(mixer, shared)
     vocab_size = check_tokenizer(study.data.tokenizer)
-    return ModelConfig.parse({**given, "vocab_size": vocab_size, "mixer": shared | mixer}, where)
+    return ModelConfig.parse({**given, "vocab_size": vocab_size, "mixer": mixer}, where)
+
+
+def _sharing(mixer: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """A mixer with those of the model's keys that it knows and does not say itself."""
+    known = MIXERS[mixer["kind"]].config.model_fields
+    left_out = {"n_heads"} if "head_dim" in mixer else set()  # then the heads follow from their size
+    return {key: value for key, value in shared.items() if key in known and key not in left_out} | mixer
 
 
 def _merged(setting: dict[str, Any], cell: Cell, number: int) -> str:
     asked = ", ".join(f"{key} = {value}" for key, value in setting.items() if key != "mixer")
-    return f"sweep {number}: {asked or setting['mixer']} is {cell.family} of {cell.state:,} elements once more: one run"
+    return f"sweep {number}: {asked or title(setting)} is {cell.family} of {cell.state:,} elements once more: one run"

@@ -14,7 +14,9 @@ CONFIGS = {
     "elu+1, alibi": LinearConfig(d_model=32, n_heads=4, chunk=16, phi="elu+1", positions="alibi"),
     "identity, raw": LinearConfig(d_model=32, n_heads=4, chunk=16, phi="identity", normaliser="none"),
     "gated": LinearConfig(d_model=32, n_heads=4, chunk=16, gate="head", qk_norm="rms"),
+    "retention": LinearConfig(d_model=32, n_heads=4, chunk=16, decay="retention"),
     "gated, biased": LinearConfig(d_model=32, n_heads=4, chunk=16, gate="head", bias="all", positions="alibi"),
+    "one head, raw": LinearConfig(d_model=32, n_heads=1, chunk=16, phi="identity", normaliser="none", gate="head"),
     "one head": LinearConfig(d_model=32, n_heads=1, chunk=16),
     "power, rotary": PowerConfig(d_model=32, n_heads=4, chunk=16, positions="rotary"),
 }

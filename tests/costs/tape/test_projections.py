@@ -7,7 +7,7 @@ import pytest
 from isostate.costs.tape.operations import copied
 from isostate.costs.tape.projections import Heads, by_head, per_query_head, rotated
 from isostate.costs.tape.tape import HEADS, TOKENS, TURNED, Tape, Value
-from isostate.mixers import projections, softmax
+from isostate.mixers import rotary, softmax
 from tests.costs.tape.running import assert_same, in_torch, on_tape
 
 B, T, H, K = 3, 20, 4, 8
@@ -15,7 +15,7 @@ B, T, H, K = 3, 20, 4, 8
 
 def test_rotary_positions_are_told_as_they_run():
     def forward(x_BTHK):
-        return projections.rotate(x_BTHK.transpose(1, 2), 0)
+        return rotary.rotate(x_BTHK.transpose(1, 2), 0)
 
     assert_same(on_tape(lambda t, x: rotated(t, x, "queries"), B * T * H * K), in_torch(forward, (B, T, H, K)))
 

@@ -15,22 +15,22 @@ from isostate.costs.tape.operations import (
     squared,
 )
 from isostate.costs.tape.tape import Storage, Tape, Value
-from isostate.mixers import Form
+from isostate.mixers import Form, MixerConfig
 from isostate.model import ModelConfig
 from isostate.model.layers import PLAIN
 
 
-def block(tape: Tape, config: ModelConfig, z: Value, batch: int, context: int, form: Form) -> Value:
+def block(tape: Tape, config: ModelConfig, z: Value, batch: int, context: int, form: Form, layer: int = 0) -> Value:
     """`Block.alone`: from the empty state, and without the state after it."""
-    rows, width = batch * context, config.d_model
-    held = _empty_state(tape, config, batch)
+    mixer, rows, width = config.mixers[layer], batch * context, config.d_model
+    held = _empty_state(tape, config, mixer, batch)
     normed = norm(tape, config, z, rows, "mixer norm")
     if config.conv_taps:
         x, behind = convolution(tape, normed, batch, context, width, config.conv_taps)
         held.append(behind)
     else:
         x = tape.also(normed)
-    y, state = MIXERS_TOLD[config.mixer.kind].step(tape, config.mixer, x, batch, context, form)
+    y, state = MIXERS_TOLD[mixer.kind].step(tape, mixer, x, batch, context, form)
     added = dropped(tape, y, "mixer output") if config.dropout else tape.also(y)
     z1 = add(tape, z, added, "after the mixer")
     tape.free(added)
@@ -50,9 +50,9 @@ def norm(tape: Tape, config: ModelConfig, x: Value, rows: int, name: str) -> Val
     return (rms_norm if config.norm == "rms" else layer_norm)(tape, x, rows, name)
 
 
-def _empty_state(tape: Tape, config: ModelConfig, batch: int) -> list[Storage]:
+def _empty_state(tape: Tape, config: ModelConfig, mixer: MixerConfig, batch: int) -> list[Storage]:
     taps = batch * (config.conv_taps - 1) * config.d_model if config.conv_taps else 0
-    sizes = [("convolution", taps), *((k, batch * size) for k, size in config.mixer.state_size(0).parts.items())]
+    sizes = [("convolution", taps), *((k, batch * size) for k, size in mixer.state_size(0).parts.items())]
     return [tape.new(size, f"empty {name}") for name, size in sizes if size]
 
 

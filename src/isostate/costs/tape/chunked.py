@@ -19,7 +19,7 @@ from isostate.costs.tape.tape import Storage, Tape, Value
 
 def chunked(tape: Tape, sizes: Chunks, q: Value, k: Value, v: Value, log_gate: Value | None) -> tuple[Value, Storage]:
     """What is read from the empty state, and the last one; keeps states between chunks and the undivided reading."""
-    rows, T, K, P, V, chunk, n_chunks = sizes.rows, sizes.T, sizes.K, sizes.P, sizes.V, sizes.chunk, sizes.n_chunks
+    rows, T, P, V, chunk, n_chunks = sizes.rows, sizes.T, sizes.P, sizes.V, sizes.chunk, sizes.n_chunks
     local = Variables(tape)
     decays(tape, local, sizes)
     by_chunk(local, "q", sizes)
@@ -36,12 +36,12 @@ def chunked(tape: Tape, sizes: Chunks, q: Value, k: Value, v: Value, log_gate: V
         _group(tape, local, sizes, n0, n1)
     if sizes.normalised:
         local.new("divisor", rows * n_chunks * chunk)
-        divided = tape.new(rows * n_chunks * chunk * K, "what the mixer read")
+        divided = tape.new(rows * n_chunks * chunk * sizes.value_size, "what the mixer read")
         local.gone("divisor")
     else:
         divided = reading
         divided.holders += 1
-    y = Value(divided, rows * T * K, tape.element_bytes)
+    y = Value(divided, rows * T * sizes.value_size, tape.element_bytes)
     last = tape.new(rows * P * V, "last state")
     gates = [log_gate.storage] if log_gate else []
     states.holders += 1

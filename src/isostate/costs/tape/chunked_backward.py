@@ -43,7 +43,7 @@ def backward(
         _group(tape, local, sizes, n0, n1)
     dlog_gate = [_gate_gradient(tape, local, sizes)] if sizes.gated else []
     dq, dk = _by_position(tape, local, sizes)
-    dv.layout = TOKENS if not (sizes.normalised or sizes.padded) else by_head(sizes.T, sizes.H, sizes.K)
+    dv.layout = TOKENS if not (sizes.normalised or sizes.padded) else by_head(sizes.T, sizes.H, sizes.value_size)
     dv.holders += 1
     local.gone()
     tape.done(given, kept)
@@ -54,17 +54,17 @@ def backward(
 
 
 def _reading_gradient(tape: Tape, local: Variables, sizes: Chunks) -> None:
-    rows, K, V, chunk, n_chunks = sizes.rows, sizes.K, sizes.V, sizes.chunk, sizes.n_chunks
+    rows, size, V, chunk, n_chunks = sizes.rows, sizes.value_size, sizes.V, sizes.chunk, sizes.n_chunks
     if sizes.padded:
-        local.new("dr", rows * n_chunks * chunk * K)
+        local.new("dr", rows * n_chunks * chunk * size)
     if not sizes.normalised:
         return
     inner = Variables(tape)
     inner.new("divisor", rows * n_chunks * chunk)
-    inner.new("dy", rows * n_chunks * chunk * K)
+    inner.new("dy", rows * n_chunks * chunk * size)
     if sizes.padded:
         local.gone("dr")
-    weighted = tape.new(rows * n_chunks * chunk * K, "gradient times reading")
+    weighted = tape.new(rows * n_chunks * chunk * size, "gradient times reading")
     inner.new("sum", rows * n_chunks * chunk)
     tape.free(weighted)
     inner.new("sum", rows * n_chunks * chunk)
@@ -180,7 +180,7 @@ def _decayed(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
 
 def monomials_backward(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
     """`PolynomialMap.monomials_backward`: the gradient of the variables."""
-    return tape.once(("monomials backward", n), lambda: _monomials_backward(tape, sizes, n))
+    return tape.once(("monomials backward", sizes, n), lambda: _monomials_backward(tape, sizes, n))
 
 
 def _monomials_backward(tape: Tape, sizes: Chunks, n: int) -> Storage:

@@ -55,7 +55,7 @@ class Variables(dict[str, "Storage | None"]):
 
 @dataclass(frozen=True)
 class Chunks:
-    """Sizes of one call (`Layout`). `rows` are batch times heads; V counts the normaliser's column."""
+    """Sizes of one call (`Layout`). `rows` are batch times heads; V counts the normaliser's column, K no value."""
 
     rows: int
     H: int
@@ -72,23 +72,34 @@ class Chunks:
 
     @staticmethod
     def of(config: LinearFamilyConfig, batch: int, context: int) -> Chunks:
-        feature_map, normalised = config.feature_map, config.normaliser == "sum"
-        V = config.head_dim + normalised
-        chunk = config.chunk or best_chunk(feature_map, V, context)
+        normalised, gated = config.normaliser == "sum", config.gate == "head"
+        decaying = gated or config.fixed_decay
+        sizes = (batch, config.n_heads, context, config.head_dim)
+        return Chunks.sized(*sizes, config.feature_map, config.chunk, normalised, decaying, gated)
+
+    @staticmethod
+    def sized(
+        batch: int,
+        n_heads: int,
+        context: int,
+        value_size: int,
+        feature_map: PolynomialMap,
+        chunk: int | None,
+        normalised: bool,
+        decaying: bool,
+        gated: bool,
+    ) -> Chunks:
+        V = value_size + normalised
+        chunk = chunk or best_chunk(feature_map, V, context)
         return Chunks(
-            batch * config.n_heads,
-            config.n_heads,
-            context,
-            config.head_dim,
-            feature_map.expanded_size,
-            V,
-            chunk,
-            -(-context // chunk),
-            feature_map,
-            normalised,
-            config.gate == "head" or config.positions == "alibi",
-            config.gate == "head",
+            *(batch * n_heads, n_heads, context, feature_map.head_dim, feature_map.expanded_size, V),
+            *(chunk, -(-context // chunk), feature_map, normalised, decaying, gated),
         )
+
+    @property
+    def value_size(self) -> int:
+        """Without the normaliser's column."""
+        return self.V - self.normalised
 
     @property
     def padded(self) -> bool:
@@ -176,7 +187,7 @@ def selected_from(tape: Tape, sizes: Chunks, n: int) -> None:
 
 def monomials(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
     """`PolynomialMap.monomials` of n chunks; None where they are the variables themselves."""
-    return tape.once(("monomials", n), lambda: _monomials(tape, sizes, n))
+    return tape.once(("monomials", sizes, n), lambda: _monomials(tape, sizes, n))
 
 
 def _monomials(tape: Tape, sizes: Chunks, n: int) -> Storage | None:
@@ -248,7 +259,7 @@ def decayed(tape: Tape, sizes: Chunks, n: int) -> list[Storage]:
     if not sizes.decaying:
         return [tape.new(size, "values of a group")] if copied else []
     product = tape.new(size, "values of a group, decayed")
-    if sizes.normalised or sizes.padded or not copied:
+    if sizes.normalised or sizes.padded or sizes.H == 1 or not copied:
         return [product]
     joined = tape.new(size, "values of a group, decayed")
     tape.free(product)

@@ -25,7 +25,7 @@ def linear_family(
     def attend(tape: Tape, q: Value, k: Value, v: Value, gate: Value) -> Read:
         q, k = _before_map(tape, config, q), _before_map(tape, config, k)
         log_gate = _log_gate(tape, config, gate)
-        y, state = _from_empty(tape, sizes, heads, q, k, v, log_gate)
+        y, state = from_empty(tape, sizes, by_head(heads.T, heads.H, heads.K), q, k, v, log_gate)
         tape.free(q, k, *([log_gate] if log_gate else []))
         by_position = not (sizes.normalised or sizes.padded)  # the reading lies as the values do
         return Read(y, by_position or (heads.H == 1 and (not sizes.padded or 1 in (batch, context))), state)
@@ -34,28 +34,37 @@ def linear_family(
 
 
 def backward_flops(config: LinearFamilyConfig, forward: int, batch: int, context: int, form: Form) -> int:
+    """The engine's."""
+    V, rows = config.head_dim + (config.normaliser == "sum"), batch * config.n_heads
+    return engine_backward_flops(config.feature_map, V, rows, context, form, config.chunk)
+
+
+def engine_backward_flops(
+    feature_map: PolynomialMap, value_size: int, rows: int, context: int, form: Form, chunk: int | None
+) -> int:
     """Scores are made once more; nothing is done for the last state, which nobody reads, nor for the empty one."""
-    P, K, V = config.feature_map.expanded_size, config.head_dim, config.head_dim + (config.normaliser == "sum")
-    rows = batch * config.n_heads
+    P, K, V = feature_map.expanded_size, feature_map.head_dim, value_size
     if form == "recurrent":
         return 0
     if form == "parallel":
         return 2 * rows * context * (2 * context * (K + V) + P * V)
-    chunk = config.chunk or best_chunk(config.feature_map, V, context)
+    chunk = chunk or best_chunk(feature_map, V, context)
     n_chunks = -(-context // chunk)
     return 2 * rows * chunk * (n_chunks * chunk * (3 * K + 2 * V) + 4 * (n_chunks - 1) * P * V)
 
 
 def tables(config: LinearFamilyConfig, context: int, element_bytes: int) -> list[Table]:
     """Those of positions, the weights of the monomials, and what they are made of."""
-    return [*qkv_tables(config, context, element_bytes), *map_tables(config.feature_map)]
+    slopes = [Table("slopes of retention", config.n_heads * element_bytes)] if config.decay == "retention" else []
+    return [*qkv_tables(config, context, element_bytes), *slopes, *map_tables(config.feature_map)]
 
 
 def map_tables(feature_map: PolynomialMap) -> list[Table]:
     """`feature_maps._weights` and `_factors`."""
     degrees = range(2, feature_map.degree + 1)
     factors = sum(2 * n_monomials(feature_map.head_dim, degree) * INT64 for degree in degrees)
-    return [Table("weights of monomials", feature_map.expanded_size * FLOAT64), Table("numbers of monomials", factors)]
+    weights = Table("weights of monomials", feature_map.expanded_size * FLOAT64, of=feature_map)
+    return [weights, Table("numbers of monomials", factors, of=(feature_map.head_dim, feature_map.degree))]
 
 
 def _before_map(tape: Tape, config: LinearFamilyConfig, x: Value) -> Value:
@@ -70,31 +79,30 @@ def _before_map(tape: Tape, config: LinearFamilyConfig, x: Value) -> Value:
 
 
 def _log_gate(tape: Tape, config: LinearFamilyConfig, gate: Value) -> Value | None:
-    """The log of the gates, ALiBi's decay in it; without gates that decay, a number a head, or nothing."""
+    """The log of the gates, a fixed decay in it; without gates that decay, a number a head, or nothing."""
     if config.gate == "none":
-        return tape.value(config.n_heads, "decay of each head") if config.positions == "alibi" else None
-    biased = _biased(tape, config, gate)
-    log_gate = _log_sigmoid(tape, biased, is_part=config.bias != "none")
-    if config.positions == "alibi":
+        return tape.value(config.n_heads, "decay of each head") if config.fixed_decay else None
+    own_bias = config.bias == "none"  # else it is part of the projection's
+    raised = biased(tape, gate, config.n_heads, "gates, biased") if own_bias else tape.also(gate)
+    log_gate = _log_sigmoid(tape, raised, is_part=not own_bias)
+    if config.fixed_decay:
         open_gate, log_gate = log_gate, shifted(tape, log_gate, "log of the gates and decay")
         tape.free(open_gate)
-    tape.free(biased)
+    tape.free(raised)
     return log_gate
 
 
-def _biased(tape: Tape, config: LinearFamilyConfig, gate: Value) -> Value:
-    """Gates with the bias of their own that they have where the projection has none."""
-    if config.bias != "none":
-        return tape.also(gate)
-    biased = tape.value(gate.size, "gates, biased")
+def biased(tape: Tape, x: Value, n_biases: int, name: str) -> Value:
+    """x plus parameters, one a head."""
+    y = tape.value(x.size, name)
 
     def back() -> None:
-        given = tape.gradient_of(biased)
-        tape.passing(config.n_heads)
-        tape.arrive(gate, given)
+        given = tape.gradient_of(y)
+        tape.passing(n_biases)
+        tape.arrive(x, given)
 
     tape.node(back)
-    return biased
+    return y
 
 
 def _log_sigmoid(tape: Tape, x: Value, is_part: bool) -> Value:
@@ -118,14 +126,14 @@ def _log_sigmoid(tape: Tape, x: Value, is_part: bool) -> Value:
     return y
 
 
-def _from_empty(
-    tape: Tape, sizes: Chunks, heads: Heads, q: Value, k: Value, v: Value, log_gate: Value | None
+def from_empty(
+    tape: Tape, sizes: Chunks, layout: int, q: Value, k: Value, v: Value, log_gate: Value | None
 ) -> tuple[Value, list[Storage]]:
-    """`recurrence.chunked`: what is read, and the storages of the state after."""
+    """`recurrence.chunked`: what is read, and the storages of the state after. `layout` is that of the values."""
     local, state_size = Variables(tape), sizes.rows * sizes.P * sizes.V
     weights = local.new("weights of monomials", sizes.P)
     if sizes.normalised:
-        v = copied(tape, v, "values and ones", sizes.rows * sizes.T * sizes.V, by_head(heads.T, heads.H, heads.K))
+        v = copied(tape, v, "values and ones", sizes.rows * sizes.T * sizes.V, layout)
         joined = tape.new(state_size, "empty state, joined")
         local.new("carried", state_size)
         tape.free(joined)

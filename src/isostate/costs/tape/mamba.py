@@ -5,9 +5,9 @@ Where no kernel can be built the scan runs in torch and takes a few chunks of al
 
 from __future__ import annotations
 
-from isostate.costs.tape.operations import gradient, linear, pointwise, split
+from isostate.costs.tape.operations import convolution, gradient, linear, pointwise, split
 from isostate.costs.tape.projections import Table
-from isostate.costs.tape.tape import PART, TOKENS, Storage, Tape, Value
+from isostate.costs.tape.tape import Storage, Tape, Value
 from isostate.mixers import Form
 from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.scan import CHUNK
@@ -23,7 +23,8 @@ def mamba(
     whole = linear(tape, x, rows, config.d_model, 2 * wide, config.bias != "none", "x and z")
     inner, z = split(tape, whole, [rows * wide, rows * wide])
     tape.free(whole)
-    convolved, past = _convolved(tape, config, inner, batch, context)
+    taps = config.conv_taps
+    convolved, past = convolution(tape, inner, batch, context, wide, taps, copied_taps=True, bias=config.conv_bias)
     active = pointwise(tape, [convolved], [convolved.storage], "x of the scan")
     tape.free(convolved)
     chosen = linear(tape, active, rows, wide, sum(config.selected), False, "step, B and C")
@@ -49,36 +50,6 @@ def backward_flops(config: MambaConfig, inner: int, batch: int, context: int, fo
 def tables(config: MambaConfig, context: int, element_bytes: int) -> list[Table]:
     """None: nothing is shared."""
     return []
-
-
-def _convolved(tape: Tape, config: MambaConfig, x: Value, batch: int, context: int) -> tuple[Value, Storage]:
-    """The convolution, its taps copied into its own layout; also the storage that its next state is a view of."""
-    wide, taps = config.inner, config.conv_taps
-    size = batch * (context + taps - 1) * wide
-    past = tape.new(size, "convolution input")
-    by_tap = tape.new(taps * wide, "taps")
-    y = tape.value(x.size, "convolution output")
-    kept = tape.keep(past, by_tap)
-    tape.free(by_tap)
-
-    def back() -> None:
-        tape.unpack(kept)
-        given = tape.gradient_of(y)
-        arriving = tape.new(size, f"gradient of {x.storage.name}", layout=PART if batch > 1 else TOKENS)
-        fresh = [tape.new(taps * wide, "gradient of the taps")]
-        for _ in range(taps):
-            weighted = tape.new(x.size, "gradient times convolution input")
-            tape.passing(wide)
-            tape.free(weighted)
-        if config.conv_bias:
-            fresh.append(tape.new(wide, "gradient of a bias"))
-        arriving.viewed = True
-        tape.done(given, kept)
-        tape.free(*fresh)
-        tape.arrive(x, arriving)
-
-    tape.node(back)
-    return y, past
 
 
 def _steps(tape: Tape, config: MambaConfig, d: Value, rows: int) -> Value:

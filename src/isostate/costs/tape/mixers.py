@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from isostate.costs.tape import linear_family, mamba, s4, softmax, window
+from isostate.costs.tape import linear_family, mamba, mamba2, s4, softmax, window
 from isostate.costs.tape.projections import Table, qkv_tables
 from isostate.costs.tape.tape import Storage, Value
-from isostate.mixers import Form
+from isostate.mixers import Form, MixerConfig
 
 
 class Told(NamedTuple):
@@ -27,6 +27,12 @@ class Told(NamedTuple):
     forms: tuple[Form, ...] = ("chunked",)
 
 
+def tables_of(mixers: Iterable[MixerConfig], context: int, element_bytes: int) -> list[Table]:
+    """What a model of these mixers makes and keeps for good, each table once."""
+    tables = (table for one in mixers for table in MIXERS_TOLD[one.kind].tables(one, context, element_bytes))
+    return list(dict.fromkeys(tables))
+
+
 _LINEAR_FAMILY = Told(linear_family.linear_family, linear_family.backward_flops, linear_family.tables)
 
 MIXERS_TOLD: dict[str, Told] = {
@@ -35,6 +41,7 @@ MIXERS_TOLD: dict[str, Told] = {
     "linear": _LINEAR_FAMILY,
     "taylor": _LINEAR_FAMILY,
     "power": _LINEAR_FAMILY,
+    "mamba2": Told(mamba2.mamba2, mamba2.backward_flops, mamba2.tables),
     "mamba": Told(mamba.mamba, mamba.backward_flops, mamba.tables),
     "s4": Told(s4.s4, s4.backward_flops, s4.tables, ("chunked", "parallel")),
 }

@@ -6,9 +6,11 @@ from isostate.costs.tape.operations import FLOAT32, gradient
 from isostate.costs.tape.tape import TOKENS, Tape, Value
 
 
-def rms_norm(tape: Tape, x: Value, rows: int, name: str, strided: bool = False) -> Value:
-    """That of `mixers/normalisation.py`. `strided`: x is a part of something wider, of which it takes a copy."""
-    width = x.size // rows
+def rms_norm(tape: Tape, x: Value, rows: int, name: str, strided: bool = False, n_gains: int | None = None) -> Value:
+    """That of `mixers/normalisation.py`. `strided`: x is a part of something wider, of which it takes a copy.
+
+    A row has a gain an element, unless rows differ in theirs: then `n_gains` counts them all.
+    """
     held = tape.new(x.size, f"{name} input") if strided else x.storage
     inverse = tape.new(rows, f"{name} inverse root mean square")
     y = tape.value(x.size, f"{name} output")
@@ -21,7 +23,7 @@ def rms_norm(tape: Tape, x: Value, rows: int, name: str, strided: bool = False) 
         contiguous = [tape.new(x.size, "gradient, contiguous")] if given.layout != TOKENS else []
         unit = tape.new(x.size, "normalised")
         weighted = tape.new(x.size, "gradient times normalised")
-        dgain = tape.new(width, "gradient of a gain")
+        dgain = tape.new(n_gains or x.size // rows, "gradient of a gain")
         tape.free(weighted)
         dunit = tape.new(x.size, "gradient of normalised")
         weighted = tape.new(x.size, "gradient times normalised")

@@ -196,11 +196,22 @@ def dropped(tape: Tape, x: Value, name: str) -> Value:
     return y
 
 
-def convolution(tape: Tape, x: Value, batch: int, context: int, width: int, taps: int) -> tuple[Value, Storage]:
+def convolution(
+    tape: Tape,
+    x: Value,
+    batch: int,
+    context: int,
+    width: int,
+    taps: int,
+    copied_taps: bool = False,
+    bias: bool = False,
+) -> tuple[Value, Storage]:
     """The short convolution behind what it remembers; also the storage that its next state is a view of."""
     behind = tape.new(batch * (context + taps - 1) * width, "convolution input")
+    copy = [tape.new(taps * width, "taps, copied")] if copied_taps else []
     y = tape.value(x.size, "convolution output")
-    kept = tape.keep(behind)
+    kept = tape.keep(behind, *copy)
+    tape.free(*copy)
 
     def back() -> None:
         tape.unpack(kept)
@@ -212,8 +223,9 @@ def convolution(tape: Tape, x: Value, batch: int, context: int, width: int, taps
             weighted = tape.new(x.size, "gradient times convolution input")
             tape.passing(width)
             tape.free(weighted)
+        fresh = [dtaps, *([tape.new(width, "gradient of a bias")] if bias else [])]
         tape.done(given, kept)
-        tape.free(dtaps)
+        tape.free(*fresh)
         tape.arrive(x, arriving)
 
     tape.node(back)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from isostate.costs.tape.norms import rms_norm
@@ -12,11 +12,15 @@ from isostate.mixers.projections import QKVConfig
 
 
 class Table(NamedTuple):
-    """A tensor that the first step makes and all further ones find; `kept`: a graph keeps it, once for all layers."""
+    """A tensor that the first step makes and all further ones find; `kept`: a graph keeps it, once for all layers.
+
+    Equal tables are one: `of` says what a name and a size leave open.
+    """
 
     name: str
     nbytes: int
     kept: bool = False
+    of: Hashable = None
 
 
 class Heads(NamedTuple):
@@ -58,7 +62,7 @@ def qkv_tables(config: QKVConfig, context: int, element_bytes: int) -> list[Tabl
         return [Table("slopes", config.n_heads * element_bytes)]
     nbytes = context * config.head_dim * element_bytes
     names = ("cosines", "sines") if config.positions == "rotary" else ()
-    return [Table(f"rotary {name}", nbytes, kept=True) for name in names]
+    return [Table(f"rotary {name}", nbytes, kept=True, of=(config.head_dim, config.rotary)) for name in names]
 
 
 Attend = Callable[[Tape, Value, Value, Value, Value], Read]  # queries, keys, values, gates

@@ -1,11 +1,13 @@
 """A whole training step on a tape: what each part keeps, and the most that lives at once.
 
-Layers are alike: one is told, and what the others keep stands as one lump until it has run backwards.
+Where layers are alike, one is told, and what the others keep stands as one lump until it has run backwards. Those of a
+stack are all told.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from isostate.costs.tape.block import block
 from isostate.costs.tape.ends import Table, embed, head
@@ -16,12 +18,13 @@ from isostate.model import ModelConfig, Recompute
 
 @dataclass(frozen=True)
 class Step:
-    """Bytes of one step beyond parameters and their gradients. `embedding`, `layer`, `head`: what the graph keeps, a
-    tensor a row; `peak_bytes`: the most at once, all layers; `log`, where it was asked for: what comes and goes.
+    """Bytes of one step beyond parameters and their gradients. `embedding`, `layers`, `head`: what the graph keeps, a
+    tensor a row, each layer that was told with the number of those that it stands for; `peak_bytes`: the most at once,
+    all layers; `log`, where it was asked for: what comes and goes.
     """
 
     embedding: tuple[Storage, ...]
-    layer: tuple[Storage, ...]
+    layers: tuple[tuple[int, tuple[Storage, ...]], ...]
     head: tuple[Storage, ...]
     peak_bytes: int
     log: tuple[Event, ...]
@@ -56,18 +59,15 @@ def training_step(
     log: list[Event] = []
     tape, table = Tape(element_bytes, n_threads, log if logged else None), Table(config)
     z_in = embed(tape, config, table, batch, context)
-    z_in.storage.name = "block input"
+    n_told = 1 if len(config.mixer_groups) == 1 else config.n_layers
     n_nodes, n_kept, n_events, before, peak = tape.n_nodes, len(tape.kept), len(log), tape.live, tape.peak
     tape.peak = tape.live
-
-    def run() -> Value:
-        return block(tape, config, z_in, batch, context, form)
-
-    z = tape.checkpointed(run, z_in, draws(config)) if recompute == "blocks" else run()
-    tape.free(z_in)
+    z, ends = z_in, [n_kept]
+    for layer in range(n_told):
+        z = _layer(tape, config, z, batch, context, form, recompute, layer)
+        ends.append(len(tape.kept))
     z.storage.name = "final norm input"
-    n_kept_by_layer = len(tape.kept)
-    others = Storage((config.n_layers - 1) * (tape.live - before), "kept by the other layers")
+    others = Storage((config.n_layers - n_told) * (tape.live - before), "kept by the other layers")
     log.insert(n_events, Event(others, 1))  # as it stands when the last layer runs, which is the one told
     tape.live += others.nbytes
     tape.peak = max(peak, tape.peak + others.nbytes)
@@ -77,9 +77,23 @@ def training_step(
     tape.backward()
     assert tape.live == 0, f"{tape.live} bytes are never freed"
     kept = tuple(tape.kept)
-    return Step(kept[:n_kept], kept[n_kept:n_kept_by_layer], kept[n_kept_by_layer:], tape.peak, tuple(log))
+    layers = tuple((config.n_layers // n_told, kept[start:end]) for start, end in pairwise(ends))
+    return Step(kept[:n_kept], layers, kept[ends[-1] :], tape.peak, tuple(log))
 
 
-def draws(config: ModelConfig) -> bool:
+def _layer(
+    tape: Tape, config: ModelConfig, z_in: Value, batch: int, context: int, form: Form, recompute: Recompute, layer: int
+) -> Value:
+    z_in.storage.name = "block input"
+
+    def run() -> Value:
+        return block(tape, config, z_in, batch, context, form, layer)
+
+    z = tape.checkpointed(run, z_in, draws(config, layer)) if recompute == "blocks" else run()
+    tape.free(z_in)
+    return z
+
+
+def draws(config: ModelConfig, layer: int = 0) -> bool:
     """Whether a block drops anything, so that running it again needs the generator's state."""
-    return config.dropout > 0 or config.mixer.draws
+    return config.dropout > 0 or config.mixers[layer].draws
