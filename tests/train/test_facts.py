@@ -8,6 +8,9 @@ import pytest
 import torch
 
 import isostate
+from isostate.mixers import scan_kernel
+from isostate.mixers.linear import LinearConfig
+from isostate.mixers.mamba import MambaConfig
 from isostate.model import Decoder
 from isostate.train import RunConfig, environment_of, facts_of
 from isostate.train.facts import _cpu_name
@@ -46,6 +49,14 @@ def test_the_environment_names_versions_machine_and_threads():
     assert environment["python"] == platform.python_version()
     assert environment["threads"] == 2
     assert environment["cpu"]
+
+
+def test_with_mamba_the_environment_names_what_scans(monkeypatch):
+    mixers = [LinearConfig(d_model=8, n_heads=1), MambaConfig(d_model=8)]
+    assert environment_of(1, mixers)["selective_scan"] == scan_kernel.built().name
+    assert "selective_scan" not in environment_of(1, mixers[:1])
+    monkeypatch.setattr(scan_kernel, "library", lambda: None)
+    assert environment_of(1, mixers)["selective_scan"] == "torch"
 
 
 def test_the_processor_is_named_with_and_without_linux(tmp_path):

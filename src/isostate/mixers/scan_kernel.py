@@ -101,6 +101,11 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+def runs_on() -> str:
+    """What scans on CPUs: the kernel's file, whose name says all that decides its bits, or torch."""
+    return "torch" if library() is None else built().name
+
+
 def built() -> Path:
     """The library's file. Raises OSError or CalledProcessError where there is no compiler, or it fails."""
     compiler = os.environ.get("CXX") or next((name for name in COMPILERS if shutil.which(name)), None)

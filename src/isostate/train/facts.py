@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 import isostate
 from isostate.costs import train_flops
+from isostate.mixers import MixerConfig, scan_kernel
 from isostate.train.config import RunConfig
 
 
@@ -40,8 +42,12 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def environment_of(threads: int) -> dict[str, Any]:
-    """Versions and machine: what, beside the config, bitwise reproduction asks to be the same."""
+def environment_of(threads: int, mixers: Iterable[MixerConfig] = ()) -> dict[str, Any]:
+    """Versions and machine: what, beside the config, bitwise reproduction asks to be the same.
+
+    With Mamba among the mixers also what scans: a kernel, named by its source, compiler and processor, or torch.
+    """
+    scans = any(mixer.kind == "mamba" for mixer in mixers)
     return {
         "isostate": isostate.__version__,
         "torch": torch.__version__,
@@ -50,6 +56,7 @@ def environment_of(threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu_name(Path("/proc/cpuinfo")),
         "threads": threads,
+        **({"selective_scan": scan_kernel.runs_on()} if scans else {}),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
