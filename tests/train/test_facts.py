@@ -8,9 +8,7 @@ import pytest
 import torch
 
 import isostate
-from isostate.mixers import scan_kernel
-from isostate.mixers.linear import LinearConfig
-from isostate.mixers.mamba import MambaConfig
+from isostate.mixers import native
 from isostate.model import Decoder
 from isostate.train import RunConfig, environment_of, facts_of
 from isostate.train.facts import _cpu_name
@@ -51,12 +49,12 @@ def test_the_environment_names_versions_machine_and_threads():
     assert environment["cpu"]
 
 
-def test_with_mamba_the_environment_names_what_scans(monkeypatch):
-    mixers = [LinearConfig(d_model=8, n_heads=1), MambaConfig(d_model=8)]
-    assert environment_of(1, mixers)["selective_scan"] == scan_kernel.built().name
-    assert "selective_scan" not in environment_of(1, mixers[:1])
-    monkeypatch.setattr(scan_kernel, "library", lambda: None)
-    assert environment_of(1, mixers)["selective_scan"] == "torch"
+def test_the_environment_names_what_builds_the_kernels(monkeypatch):
+    assert environment_of(1)["kernels"] == native.kernels_in_words() != "torch"
+    monkeypatch.setenv("ISOSTATE_KERNELS", "torch")
+    native.library.cache_clear()
+    assert environment_of(1)["kernels"] == "torch"
+    native.library.cache_clear()
 
 
 def test_the_processor_is_named_with_and_without_linux(tmp_path):

@@ -68,6 +68,12 @@ def missing() -> list[str]:
     absent = [f"{name}: {use}" for name, use in OPTIONAL.items() if importlib.util.find_spec(name) is None]
     if not any(shutil.which(name) for name in CHROMIUM):
         absent.append("chromium: tests the report's page (Debian: apt-get install chromium)")
+    from isostate.mixers.native import COMPILERS, compiler
+
+    if compiler() is None:
+        absent.append(
+            f"a C++ compiler ({', '.join(COMPILERS)}): faster attention and scans (Debian: apt-get install g++)"
+        )
     return absent
 
 

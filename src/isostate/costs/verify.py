@@ -23,6 +23,7 @@ from isostate.costs.parameters import parameter_shapes
 from isostate.costs.precision import PrecisionName, model_state_bytes, state_bytes
 from isostate.costs.sublayer import Run
 from isostate.costs.training import training_memory
+from isostate.mixers.fused import torch_attention
 from isostate.model import Decoder, DecoderState, ModelConfig, Recompute
 
 # What is run at all: bytes of a step, and FLOPs of one, of which verifying takes some ten.
@@ -59,10 +60,10 @@ class Row(NamedTuple):
 
 
 def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]:
-    """All rows, of `batch` sequences of `context` tokens. Raises UserError for too long a context."""
+    """All rows, of `batch` sequences of `context` tokens, in torch alone. Raises UserError for too long a context."""
     memory = training_memory(config, batch, context)
     small = memory.total <= LARGEST_BYTES and step_flops(config, batch, context).hardware <= MOST_FLOPS
-    with torch.random.fork_rng(devices=[]):
+    with torch_attention(), torch.random.fork_rng(devices=[]):
         # First, while the process holds nothing that could be used again, but with all libraries loaded.
         _train(TINY, 1, 8, "none")
         grown = counting.resident_growth(partial(_train, config, batch, context, "none")) if small else None

@@ -301,5 +301,8 @@ void backward(const Sizes<S> &z, const S *x, const S *dt, const S *A, const S *B
         backward<S>(*z, x, dt, A, B, C, D, states, dy, carry, dx, ddt, dA, dB, dC, dD);                              \
     }
 
-EXPORTED(float32, float)
+#ifdef DOUBLE
 EXPORTED(float64, double)
+#else
+EXPORTED(float32, float)
+#endif

@@ -1,31 +1,15 @@
-"""The selective scan's kernel for CPUs: `scan.cpp`, built when it is first needed, called through ctypes.
-
-The system's compiler builds it in a second or two, into the user's cache folder, under a name that says source,
-compiler and processor. Where that fails, the scan runs in torch, ten times slower, and a warning says why, once.
-All memory is torch's: the kernel itself allocates nothing.
-"""
+"""The selective scan's kernel for CPUs, `scan.cpp` (`native.py` builds it); torch's own scan takes ten times as long."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
-import warnings
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("scan.cpp")
-COMPILERS = ("g++", "c++", "clang++")
-# Two steps, so that no OpenMP runtime is linked: torch has loaded one, and its threads are the ones to use.
-COMPILE = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi", "-c")
-LINK = ("-shared", "-nostdlib")
+from isostate.mixers import native
+
+SOURCE = "scan.cpp"
 NAMES = {torch.float32: "float32", torch.float64: "float64"}
 CHANNELS = 64  # of a unit of work (scan.cpp)
 
@@ -38,7 +22,7 @@ class _Sizes(ctypes.Structure):
 
 def serves(like: Tensor) -> bool:
     """Whether the kernel runs such tensors, so that torch need not."""
-    return like.device.type == "cpu" and like.dtype in NAMES and library() is not None
+    return native.serves(SOURCE, like)
 
 
 def forward(
@@ -89,55 +73,6 @@ def backward(
     return dx_BTI, ddt_BTI, dA_BIR.sum(0), dB_MBTR.sum(0), dC_MBTR.sum(0), dD_BI.sum(0)
 
 
-@lru_cache(maxsize=1)
-def library() -> ctypes.CDLL | None:
-    """The kernel, built if need be; None, after a warning, where there is no way to."""
-    try:
-        return ctypes.CDLL(str(built()))
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
-        reason = (reason.splitlines() or ["no reason given"])[0]
-        warnings.warn(f"the selective scan runs in torch, ten times slower: {reason}", RuntimeWarning, stacklevel=2)
-        return None
-
-
-def runs_on() -> str:
-    """What scans on CPUs: the kernel's file, whose name says all that decides its bits, or torch."""
-    return "torch" if library() is None else built().name
-
-
-def built() -> Path:
-    """The library's file. Raises OSError or CalledProcessError where there is no compiler, or it fails."""
-    compiler = os.environ.get("CXX") or next((name for name in COMPILERS if shutil.which(name)), None)
-    if compiler is None:
-        raise OSError(f"no C++ compiler found ({', '.join(COMPILERS)}); install one, or name it in CXX")
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isostate"
-    version = _run(compiler, "--version")
-    facts = [SOURCE.read_text(encoding="utf-8"), version, *COMPILE, *LINK, platform.machine(), _processor()]
-    target = folder / f"scan-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:16]}.so"
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            object_file, shared = f"{place}/scan.o", f"{place}/scan.so"
-            _run(compiler, *COMPILE, "-o", object_file, str(SOURCE))
-            _run(compiler, *LINK, "-o", shared, object_file)
-            os.replace(shared, target)  # whole at once: other processes build and load it too
-    return target
-
-
-def _run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def _processor() -> str:
-    """What `-march=native` goes by: a cache folder may serve several machines."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
-        return platform.processor()
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-
-
 def _rows_alike(B_BTR: Tensor, C_BTR: Tensor) -> tuple[Tensor, Tensor]:
     """Both with rows one stride apart, as parts of one projection are; else copied."""
     _, length, size = B_BTR.shape
@@ -155,7 +90,7 @@ def _sizes(x_BTI: Tensor, B_BTR: Tensor, states_BNIR: Tensor, chunk: int) -> _Si
 
 def _call(name: str, sizes: _Sizes, *x: Tensor) -> None:
     """A function of the kernel, on tensors in its order."""
-    kernel = library()
+    kernel = native.library(SOURCE, x[0].dtype)
     assert kernel is not None, "the caller asks serves() first"
     pointers = [ctypes.c_void_p(one.data_ptr()) for one in x]
     kernel[f"{name}_{NAMES[x[0].dtype]}"](ctypes.byref(sizes), *pointers)

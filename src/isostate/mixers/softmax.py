@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 
+from isostate.mixers import fused
 from isostate.mixers.contract import Causal, Form, State
 from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes
 from isostate.quantities import Cost, StateSize
@@ -140,12 +141,15 @@ def chunked(
     state: KeyValueState,
     dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
-    """Blocks of queries through torch's fused kernel, which keeps no T x S matrix; each block sees its past alone.
+    """Our kernel where it serves, else blocks of queries through torch's, each against its past alone; neither keeps
+    a T x S matrix.
 
     The bias has four dimensions, since the kernel takes two or four: with three, torch falls back to the whole matrix.
     """
     state = state.append(k_BGTK, v_BGTV)
     H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
+    if fused.fuses(q_BHTK, state.k_BGSK, state.v_BGSV, dropout):
+        return fused.attention(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H), state
     k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
     if slopes_H is None and n_keys == T:
         return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, dropout_p=dropout, is_causal=True), state

@@ -15,6 +15,7 @@ from pydantic import model_validator
 from torch import Tensor
 from torch.nn.functional import pad
 
+from isostate.mixers import fused
 from isostate.mixers.contract import Causal, Form
 from isostate.mixers.projections import QKVMixer
 from isostate.mixers.softmax import (
@@ -110,8 +111,13 @@ def chunked(
     window: int,
     dropout: float = 0.0,
 ) -> tuple[Tensor, KeyValueState]:
-    """Blocks of at least w positions: each attends to itself and the block before, 2 C scores a position, not T."""
+    """Our kernel where it serves. Else blocks of at least w positions: each attends to itself and the block before, 2 C
+    scores a position, not T."""
     H, T = q_BHTK.shape[1:3]
+    if fused.fuses(q_BHTK, k_BGTK, v_BGTV, dropout):
+        both = state.append(k_BGTK, v_BGTV)
+        y_BHTV = fused.attention(q_BHTK, both.k_BGSK, both.v_BGSV, slopes_H, window)
+        return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
     block = block_size(window)
     if T + state.k_BGSK.shape[2] <= 2 * block:
         return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window, dropout)

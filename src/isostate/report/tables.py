@@ -163,7 +163,7 @@ def where_table(table: list[Row]) -> str:
             groups.setdefault(digest(told), []).append(row)
     if not groups:
         return '<p class="empty">No run has started, so no machine has been recorded.</p>'
-    keys = ("isostate", "torch", "numpy", "python", "platform", "cpu", "threads")
+    keys = ("isostate", "torch", "numpy", "python", "platform", "cpu", "threads", "kernels")
     bodies = []
     for group in groups.values():
         environment = group[0]["environment"]

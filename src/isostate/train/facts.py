@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 
 import isostate
 from isostate.costs import train_flops
-from isostate.mixers import MixerConfig, scan_kernel
+from isostate.mixers.native import kernels_in_words
 from isostate.train.config import RunConfig
 
 
@@ -42,12 +41,8 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def environment_of(threads: int, mixers: Iterable[MixerConfig] = ()) -> dict[str, Any]:
-    """Versions and machine: what, beside the config, bitwise reproduction asks to be the same.
-
-    With Mamba among the mixers also what scans: a kernel, named by its source, compiler and processor, or torch.
-    """
-    scans = any(mixer.kind == "mamba" for mixer in mixers)
+def environment_of(threads: int) -> dict[str, Any]:
+    """Versions and machine: what, beside the config, bitwise reproduction asks to be the same."""
     return {
         "isostate": isostate.__version__,
         "torch": torch.__version__,
@@ -56,7 +51,7 @@ def environment_of(threads: int, mixers: Iterable[MixerConfig] = ()) -> dict[str
         "platform": platform.platform(),
         "cpu": _cpu_name(Path("/proc/cpuinfo")),
         "threads": threads,
-        **({"selective_scan": scan_kernel.runs_on()} if scans else {}),
+        "kernels": kernels_in_words(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

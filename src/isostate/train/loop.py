@@ -112,7 +112,7 @@ class _Training:
             run.append_event("damaged checkpoint", problems=problems, used=used)
             notices.append(f"damaged checkpoint ({'; '.join(problems)}): going on from {used}")
         set_aside_damaged(run.path, checkpoint)
-        changed = run.write_environment(environment_of(self.config.train.threads, self.config.model.mixers))
+        changed = run.write_environment(environment_of(self.config.train.threads))
         if changed and checkpoint is not None:
             notices.append(f"{', '.join(changed)} changed since the run began: it may not end with the same bits")
         run.write_facts(self.facts)
