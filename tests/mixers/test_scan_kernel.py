@@ -1,4 +1,4 @@
-"""The kernel serves processors alone; where it does not, torch scans to the same results (test_scan.py has the equations)."""
+"""The kernel serves processors alone; where it does not, torch scans to the same results."""
 
 from __future__ import annotations
 

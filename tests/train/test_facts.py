@@ -52,9 +52,7 @@ def test_the_environment_names_versions_machine_and_threads():
 def test_the_environment_names_what_builds_the_kernels(monkeypatch):
     assert environment_of(1)["kernels"] == native.kernels_in_words() != "torch"
     monkeypatch.setenv("ISOSTATE_KERNELS", "torch")
-    native.library.cache_clear()
     assert environment_of(1)["kernels"] == "torch"
-    native.library.cache_clear()
 
 
 def test_the_processor_is_named_with_and_without_linux(tmp_path):

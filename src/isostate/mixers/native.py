@@ -35,14 +35,12 @@ def serves(source: str, *x: Tensor) -> bool:
     """Whether the kernel of `source` runs such tensors, so that torch need not."""
     like = x[0]
     known = like.device.type == "cpu" and like.dtype in DEFINES and all(type(one) in (Tensor, Parameter) for one in x)
-    return known and library(source, like.dtype) is not None
+    return known and wanted() and library(source, like.dtype) is not None
 
 
 @lru_cache(maxsize=16)
 def library(source: str, dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The kernel, built if need be; None where it is not wanted, or, after a warning, where there is no way to."""
-    if not wanted():
-        return None
+    """The kernel, built if need be; None, after a warning, where there is no way to."""
     try:
         return ctypes.CDLL(str(built(source, dtype)))
     except (OSError, subprocess.CalledProcessError) as error:
@@ -77,6 +75,7 @@ def built(source: str, dtype: torch.dtype) -> Path:
 
 
 def wanted() -> bool:
+    """Whether the environment leaves the work to kernels."""
     return os.environ.get("ISOSTATE_KERNELS") != "torch"
 
 
@@ -88,7 +87,7 @@ def compiler() -> str | None:
 def kernels_in_words() -> str:
     """What runs here in the kernels' place, for a run's record: they as this compiler builds them, or torch."""
     name = compiler()
-    if name is None or library(PROBE, torch.float32) is None:
+    if not wanted() or name is None or library(PROBE, torch.float32) is None:
         return "torch"
     return (_run(name, "--version").splitlines() or [name])[0]
 

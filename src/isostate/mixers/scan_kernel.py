@@ -1,4 +1,4 @@
-"""The selective scan's kernel for CPUs, `scan.cpp` (`native.py` builds it); torch's own scan takes ten times as long."""
+"""The selective scan's kernel for CPUs, `scan.cpp`; `native.py` builds it. Torch's scan takes ten times as long."""
 
 from __future__ import annotations
 
