@@ -41,7 +41,6 @@ CASES: list[MixerConfig] = [
     PowerConfig(d_model=9, n_heads=3, degree=3, normaliser="none", positions="alibi", chunk=16),
     Mamba2Config(d_model=8, n_heads=4, d_state=5, chunk=16),
     Mamba2Config(d_model=12, n_heads=6, d_state=3, n_groups=3, conv_taps=3, step_limits=(0.01, 0.4), chunk=12),
-    Mamba2Config(d_model=6, expand=1, n_heads=2, d_state=8, n_groups=2, conv_bias=False),
 ]
 
 
