@@ -56,6 +56,19 @@ def test_the_reference_study_has_sizes_contexts_and_seeds_as_coordinates():
     assert len({cell.config.seed for cell in cells}) >= 3
 
 
+def test_the_hybrids_alternate_and_differ_in_one_knob_a_family():
+    families = defaultdict(list)
+    for cell in cells_of("hybrids"):
+        families[cell.family].append(cell)
+    assert len(families) == 5
+    for cells in families.values():
+        assert len({cell.state for cell in cells}) == len(cells) >= 4
+    based = families["taylor-2-gated+window:8"][0].config.model
+    assert [mixer.kind for mixer in based.mixers] == ["taylor", "window"] * 2
+    solved = families["mamba2:4+window"]
+    assert all(abs(cell.state / cell.wanted_state - 1) < 0.02 for cell in solved)
+
+
 def test_the_readme_shows_the_quickstart_as_it_is_and_numbers_of_its_record():
     root = STUDIES.parent
     readme, study = (root / "README.md").read_text(), (STUDIES / "quickstart.toml").read_text()

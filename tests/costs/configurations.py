@@ -50,10 +50,7 @@ EDGES = {
     "many layers": Case(config_of(GATED_POWER, n_layers=5, conv_taps=2), 2, 40),
     "a vocabulary in pieces": Case(config_of(CASES[0], vocab_size=40_000), 2, 40),
     "a stack": Case(config_of(STACKS["two"]), 2, 40),
-    "a stack, everything": Case(config_of(STACKS["four"], n_layers=8, **OPTIONS["everything"]), 3, 50),
-    "a stack, everything, parallel": Case(
-        config_of(STACKS["four"], n_layers=4, **OPTIONS["everything, parallel"]), 2, 64
-    ),
+    "a stack, everything": Case(config_of(STACKS["four"], n_layers=4, **OPTIONS["everything"]), 3, 50),
     "narrow heads": Case(config_of(PowerConfig(d_model=16, n_heads=16, degree=4, chunk=16)), 2, 40),
 }
 

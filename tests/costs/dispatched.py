@@ -14,10 +14,11 @@ from isostate.model import Decoder, ModelConfig
 VOCABULARY = 29
 
 
-# Operations that make no tensor, and those that are products or fused kernels: counted elsewhere.
+# Operations that make no tensor, and those that are products, transforms or fused kernels: counted elsewhere.
 VIEWS = {"view", "_unsafe_view", "t", "transpose", "expand", "slice", "select", "split", "split_with_sizes", "permute"}
 VIEWS |= {"detach", "alias", "unsqueeze", "squeeze", "empty", "empty_like", "new_empty", "new_empty_strided"}
-PRODUCTS = {"mm", "bmm", "addmm_", "addmm"}
+VIEWS |= {"view_as_real", "view_as_complex", "_conj", "_neg_view", "unbind"}
+PRODUCTS = {"mm", "bmm", "addmm_", "addmm", "_fft_r2c", "_fft_c2r"}
 
 
 class _Count(TorchDispatchMode):

@@ -11,8 +11,10 @@ from isostate.costs.mixer_kernels import mixer_parts
 from isostate.costs.operators import training_parts
 from isostate.mixers.contract import MixerConfig
 from isostate.mixers.linear import LinearConfig
+from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.mamba2 import Mamba2Config
 from isostate.mixers.power import PowerConfig
+from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import SoftmaxConfig
 from isostate.mixers.taylor import TaylorConfig
 from isostate.mixers.window import WindowConfig
@@ -35,6 +37,8 @@ WIDE = [
     PowerConfig(d_model=64, head_dim=16, gate="head"),
     PowerConfig(d_model=64, head_dim=8, degree=4),
     Mamba2Config(d_model=64, n_heads=4, d_state=16),
+    MambaConfig(d_model=64),
+    S4Config(d_model=64, d_state=16),
 ]
 EXTRAS = [{"mlp": "gelu", "norm": "layer"}, {"conv_taps": 4}]
 

@@ -21,9 +21,9 @@ CASES: list[MixerConfig] = [
     SoftmaxConfig(d_model=16, n_heads=4, n_kv_heads=2, positions="rotary", rotary={"base": 500.0}),
     SoftmaxConfig(d_model=16, n_heads=4, n_kv_heads=1, positions="alibi"),
     SoftmaxConfig(d_model=16, n_heads=4, positions="alibi"),
-    SoftmaxConfig(d_model=10, n_heads=3, head_dim=4, positions="rotary", qk_norm="rms"),
+    SoftmaxConfig(d_model=10, n_heads=3, head_dim=4, positions="rotary", qk_norm="rms", score_cap=1.5),
     WindowConfig(d_model=16, n_heads=2, window=1),
-    WindowConfig(d_model=16, n_heads=4, n_kv_heads=2, window=7, positions="alibi", qk_norm="rms"),
+    WindowConfig(d_model=16, n_heads=4, n_kv_heads=2, window=7, positions="alibi", qk_norm="rms", score_cap=0.5),
     WindowConfig(d_model=16, n_heads=4, n_kv_heads=1, window=40, positions="rotary"),
     WindowConfig(d_model=16, n_heads=2, window=64, positions="alibi"),
     WindowConfig(d_model=16, n_heads=2, window=300),
@@ -43,12 +43,10 @@ CASES: list[MixerConfig] = [
     PowerConfig(d_model=9, n_heads=3, degree=3, normaliser="none", positions="alibi", chunk=16),
     Mamba2Config(d_model=8, n_heads=4, d_state=5, chunk=16),
     Mamba2Config(d_model=12, n_heads=6, d_state=3, n_groups=3, conv_taps=3, step_limits=(0.01, 0.4), chunk=12),
-    Mamba2Config(d_model=6, expand=1, n_heads=2, d_state=8, n_groups=2, conv_bias=False),
     MambaConfig(d_model=10, d_state=5),
     MambaConfig(d_model=36, expand=1, d_state=3, dt_rank=5, conv_taps=2, conv_bias=False),
     S4Config(d_model=10, d_state=6, chunk=16),
-    S4Config(d_model=7, d_state=4, discretisation="bilinear", start="inv"),
-    S4Config(d_model=9, d_state=5, start="real", chunk=13),
+    S4Config(d_model=9, d_state=5, start="real", discretisation="bilinear", chunk=13),
 ]
 
 

@@ -16,7 +16,9 @@ from tests.mixers.cases import CASES, name_of
 from tests.mixers.runs import build, tokens
 from tests.tolerances import assert_agrees
 
-every_case = pytest.mark.parametrize("config", [c for c in CASES if c.kind == "mamba2"], ids=name_of)
+OWN_GROUPS = Mamba2Config(d_model=6, expand=1, n_heads=2, d_state=8, n_groups=2, conv_bias=False)
+MAMBAS = [*(case for case in CASES if case.kind == "mamba2"), OWN_GROUPS]
+every_case = pytest.mark.parametrize("config", MAMBAS, ids=name_of)
 
 
 def one_by_one(mixer: Mamba2Mixer, u_TD: Tensor) -> Tensor:

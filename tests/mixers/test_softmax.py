@@ -1,4 +1,4 @@
-"""Dropped attention weights: each is zero or larger, in training alone, whichever form computes them."""
+"""Attention weights, whichever form computes them: dropped ones are zero or larger; capped scores are bent."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from isostate.mixers import FORMS, MixerConfig, build_mixer
-from isostate.mixers.softmax import SoftmaxConfig, causal_bias, drop_weights
+from isostate.mixers.softmax import SoftmaxConfig, causal_bias, drop_weights, mixer_slopes
 from isostate.mixers.window import WindowConfig
+from tests.mixers.runs import build, tokens
 from tests.tolerances import assert_agrees
 
 T, SHARE = 40, 0.25
@@ -56,3 +57,22 @@ def test_nothing_is_drawn_where_nothing_is_dropped():
     before = torch.get_rng_state()
     assert drop_weights(weight_BHTT, 0.0) is weight_BHTT
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", [SoftmaxConfig, WindowConfig])
+def test_capped_scores_are_bent_before_the_bias_and_no_score_exceeds_the_cap(kind):
+    # Gemma 2 (2024), section 2: logits <- cap tanh(logits / cap), in every attention layer, before the mask.
+    sizes = {"d_model": 16, "n_heads": 4, "positions": "alibi"} | ({"window": 4} if kind is WindowConfig else {})
+    plain, config = kind(**sizes), kind(**sizes, score_cap=0.7)
+    mixer, x_BTD = build(config), 5 * tokens(config, 9)
+    q, k, v = (x.unflatten(-1, (4, 4)).transpose(1, 2) for x in mixer.in_proj(x_BTD).split(mixer.widths, -1)[:3])
+    scores = q @ k.mT / 2
+    assert scores.abs().max() > 0.7
+    bias = causal_bias(9, 9, mixer_slopes(mixer, q), q.dtype, q.device, getattr(config, "window", None))
+    read = (0.7 * torch.tanh(scores / 0.7) + bias).softmax(-1) @ v
+    want_BTD = mixer.out_proj(read.transpose(1, 2).flatten(2))
+    for form in FORMS:
+        assert_agrees(mixer(x_BTD, form=form)[0], want_BTD, form)
+    loose = build(config.model_copy(update={"score_cap": 1e6}))
+    assert_agrees(loose(x_BTD)[0], build(plain)(x_BTD)[0], "a cap that nothing reaches")
+    assert (want_BTD - build(plain)(x_BTD)[0]).abs().max() > 1e-3

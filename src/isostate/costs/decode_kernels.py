@@ -116,7 +116,7 @@ def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel
         Kernel("map", (bias,), 6 if mixer.positions == "alibi" else 4),
         Kernel("map", (n_heads * size,)),
         Kernel("batched matmul", (1, size, keys), units=n_heads),
-        Kernel("map", (n_heads * keys,)),
+        Kernel("map", (n_heads * keys,), 3 if mixer.score_cap else 1),
         Kernel("softmax", (n_heads, keys)),
         Kernel("batched matmul", (1, keys, size), units=n_heads),
         *calls(21 if mixer.positions == "alibi" else 19),

@@ -62,7 +62,7 @@ def _around(mixer: QKVConfig, n_tokens: int, mixing: Pass) -> dict[str, Pass]:
 
 
 def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int) -> dict[str, Pass]:
-    mixing = _softmax_blocks if mixer.positions == "alibi" else _softmax
+    mixing = _dense if mixer.score_cap else _softmax_blocks if mixer.positions == "alibi" else _softmax
     return _around(mixer, batch * context, mixing(mixer, batch, context))
 
 
@@ -135,11 +135,11 @@ def _softmax_blocks(mixer: SoftmaxConfig, batch: int, context: int) -> Pass:
     return Pass((*forward, Kernel("copy", (whole,)), *calls(3)), tuple(backward))
 
 
-def _dense(mixer: WindowConfig, batch: int, context: int) -> Pass:
+def _dense(mixer: AttentionConfig, batch: int, context: int) -> Pass:
     """All scores at once."""
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
     repeats = _repeated_heads(mixer, batch * context)
-    scores = _scores(n_heads, context, context, size)
+    scores = _scores(n_heads, context, context, size, mixer.score_cap is not None)
     rows = (n_heads * context, size)
     forward = (Kernel("strided", rows, 4), *_bias(mixer, context, context), *scores.forward, *calls(20))
     backward = (*scores.backward, Kernel("strided", rows, 2), Kernel("map", (n_heads * context * size,)), *calls(11))
@@ -154,7 +154,7 @@ def _window_blocks(mixer: WindowConfig, batch: int, context: int) -> Pass:
     padded = n_heads * (n_blocks + 1) * block * size
     bias = (mixer.n_heads if mixer.positions == "alibi" else 1) * 2 * block * block
     repeats = _repeated_heads(mixer, batch * context)
-    scores = _scores(n_heads * n_blocks, block, 2 * block, size)
+    scores = _scores(n_heads * n_blocks, block, 2 * block, size, mixer.score_cap is not None)
     forward = (
         Kernel("strided", rows, 4),  # keys and values joined with the remembered; scaled queries; back from heads
         *repeats.forward,
@@ -179,13 +179,13 @@ def _window_blocks(mixer: WindowConfig, batch: int, context: int) -> Pass:
     return Pass(forward, backward)
 
 
-def _scores(n_matrices: int, queries: int, keys: int, size: int) -> Pass:
-    """Scores, a bias, softmax, and the values they weigh."""
+def _scores(n_matrices: int, queries: int, keys: int, size: int, capped: bool) -> Pass:
+    """Scores, capped or not, a bias, softmax, and the values they weigh."""
     rows, n_scores = (n_matrices * queries, keys), n_matrices * queries * keys
     into = Kernel("batched matmul", (queries, size, keys), units=n_matrices)
     out = Kernel("batched matmul", (queries, keys, size), units=n_matrices)
     other = Kernel("batched matmul", (keys, queries, size), 2, n_matrices)  # gradients of keys and of values
     return Pass(
-        (into, Kernel("map", (n_scores,)), Kernel("softmax", rows), out),
-        (into, Kernel("softmax backward", rows), out, other),
+        (into, Kernel("map", (n_scores,), 3 if capped else 1), Kernel("softmax", rows), out),
+        (into, Kernel("softmax backward", rows), *([Kernel("map", (n_scores,), 2)] if capped else []), out, other),
     )

@@ -85,7 +85,7 @@ def _filters(mixer: S4Config, chunk: int) -> tuple[Kernels, Kernels]:
         *powers,
         Kernel("update", (COMPLEX * one,), 2),
         Kernel("copy", (filters,)),
-        Kernel("copy", (COMPLEX * one,), 3),
+        Kernel("copy", (COMPLEX * one,), 4),
         Kernel("update", (COMPLEX * one,), 2),
         Kernel("map", (COMPLEX * one,), 3),
         Kernel("sum rows", (COMPLEX * one,), 4),

@@ -31,6 +31,7 @@ class AttentionConfig(QKVConfig):
 
     n_kv_heads: int
     attention_dropout: float = Field(0.0, ge=0, lt=1)  # of the weights, in training, as GPT-2 has it
+    score_cap: float | None = Field(None, gt=0)  # scores become cap tanh(scores / cap) before the bias (Gemma 2)
 
     @model_validator(mode="before")
     @classmethod
@@ -76,7 +77,7 @@ class SoftmaxConfig(AttentionConfig):
         n_scores = context * context
         if form == "recurrent" or causal == "halved":
             n_scores = context * (context + 1) // 2
-        elif form == "chunked" and self.positions == "alibi":
+        elif form == "chunked" and self.positions == "alibi" and self.score_cap is None:
             n_scores = self._block_scores(context)
         return self.projection_cost(batch * context) + attention_cost(self, batch, n_scores)
 
@@ -110,13 +111,14 @@ def recurrent(
     slopes_H: Tensor | None,
     state: KeyValueState,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
     """The definition: one position after another, the cache growing. Returns y_BHTV and the state."""
     reads = []
     for t in range(q_BHTK.shape[2]):
         state = state.append(k_BGTK[:, :, t : t + 1], v_BGTV[:, :, t : t + 1])
         q_BH1K = q_BHTK[:, :, t : t + 1]
-        reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout))
+        reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout, cap=cap))
     return torch.cat(reads, dim=2), state
 
 
@@ -127,10 +129,11 @@ def parallel(
     slopes_H: Tensor | None,
     state: KeyValueState,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
     """All scores at once."""
     state = state.append(k_BGTK, v_BGTV)
-    return attend_densely(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout), state
+    return attend_densely(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout, cap=cap), state
 
 
 def chunked(
@@ -140,12 +143,16 @@ def chunked(
     slopes_H: Tensor | None,
     state: KeyValueState,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
     """Our kernel where it serves, else blocks of queries through torch's, each against its past alone; neither keeps
     a T x S matrix.
 
     The bias has four dimensions, since the kernel takes two or four: with three, torch falls back to the whole matrix.
+    The kernel cannot cap its scores: capped ones are held, all at once.
     """
+    if cap is not None:
+        return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, dropout, cap)
     state = state.append(k_BGTK, v_BGTV)
     H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
     if fused.fuses(q_BHTK, state.k_BGSK, state.v_BGSV, dropout):
@@ -173,12 +180,23 @@ def attend_densely(
     slopes_H: Tensor | None,
     window: int | None = None,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> Tensor:
     """The last T of S positions query all S, causally, within `window`. Holds all scores."""
     k_BHSK, v_BHSV = per_query_head(k_BGSK, q_BHTK.shape[1]), per_query_head(v_BGSV, q_BHTK.shape[1])
     bias = causal_bias(q_BHTK.shape[2], k_BHSK.shape[2], slopes_H, q_BHTK.dtype, q_BHTK.device, window)
-    scores_BHTS = (q_BHTK * q_BHTK.shape[-1] ** -0.5) @ k_BHSK.mT + bias
+    scores_BHTS = capped((q_BHTK * score_scale(q_BHTK, cap)) @ k_BHSK.mT, cap) + bias
     return drop_weights(scores_BHTS.softmax(-1), dropout) @ v_BHSV
+
+
+def score_scale(q_BHTK: Tensor, cap: float | None) -> float:
+    """1 / sqrt(K), over the cap where there is one."""
+    return q_BHTK.shape[-1] ** -0.5 / (1.0 if cap is None else cap)
+
+
+def capped(scores_BHTS: Tensor, cap: float | None) -> Tensor:
+    """Of scores over their cap: cap tanh(scores); as they are where there is no cap."""
+    return scores_BHTS if cap is None else scores_BHTS.tanh() * cap
 
 
 def drop_weights(weight_BHTS: Tensor, share: float) -> Tensor:
@@ -222,7 +240,7 @@ class SoftmaxMixer(QKVMixer):
 
     def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
         dropout = self.config.attention_dropout if self.training else 0.0
-        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state, dropout)
+        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state, dropout, self.config.score_cap)
 
 
 def empty_cache(mixer: QKVMixer, batch: int) -> KeyValueState:
@@ -238,10 +256,13 @@ def mixer_slopes(mixer: QKVMixer, like_BHTK: Tensor) -> Tensor | None:
     return alibi_slopes(mixer.config.n_heads, like_BHTK.dtype, like_BHTK.device)
 
 
-def attention_cost(config: QKVConfig, batch: int, n_scores: int) -> Cost:
-    """`n_scores` pairs of query and key a head, computed and used, masked ones too; softmax at 5 FLOPs a score."""
+def attention_cost(config: AttentionConfig, batch: int, n_scores: int) -> Cost:
+    """`n_scores` pairs of query and key a head, computed and used, masked ones too; softmax at 5 FLOPs a score.
+
+    A cap takes 6 more: a tanh at 5, a product.
+    """
     scores = batch * config.n_heads * n_scores
-    return Cost(4 * scores * config.head_dim, 5 * scores, 0)
+    return Cost(4 * scores * config.head_dim, (5 if config.score_cap is None else 11) * scores, 0)
 
 
 def fill_heads(values: Any, default_heads: int) -> Any:

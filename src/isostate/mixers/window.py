@@ -23,11 +23,13 @@ from isostate.mixers.softmax import (
     KeyValueState,
     attend_densely,
     attention_cost,
+    capped,
     causal_bias,
     drop_weights,
     empty_cache,
     mixer_slopes,
     per_query_head,
+    score_scale,
 )
 from isostate.quantities import Cost, StateSize
 
@@ -77,13 +79,14 @@ def recurrent(
     state: KeyValueState,
     window: int,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
     """The definition: append one position, drop the oldest, attend. Returns y_BHTV and the state."""
     reads = []
     for t in range(q_BHTK.shape[2]):
         state = state.append(k_BGTK[:, :, t : t + 1], v_BGTV[:, :, t : t + 1], keep=window)
         q_BH1K = q_BHTK[:, :, t : t + 1]
-        reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout))
+        reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, dropout=dropout, cap=cap))
     return torch.cat(reads, dim=2), state
 
 
@@ -95,10 +98,11 @@ def parallel(
     state: KeyValueState,
     window: int,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
     """All scores at once, those beyond the window masked."""
     both = state.append(k_BGTK, v_BGTV)
-    y_BHTV = attend_densely(q_BHTK, both.k_BGSK, both.v_BGSV, slopes_H, window, dropout)
+    y_BHTV = attend_densely(q_BHTK, both.k_BGSK, both.v_BGSV, slopes_H, window, dropout, cap)
     return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
 
 
@@ -110,6 +114,7 @@ def chunked(
     state: KeyValueState,
     window: int,
     dropout: float = 0.0,
+    cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
     """Our kernel where it serves. Else blocks of at least w positions: each attends to itself and the block before, 2 C
     scores a position, not T."""
@@ -120,7 +125,7 @@ def chunked(
         return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
     block = block_size(window)
     if T + state.k_BGSK.shape[2] <= 2 * block:
-        return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window, dropout)
+        return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window, dropout, cap)
     n_blocks = -(-T // block)
     before, after = state.k_BGSK.shape[2], n_blocks * block - T
     k_BHMCK, v_BHMCV = (
@@ -129,9 +134,9 @@ def chunked(
     )
     k_BHNSK = torch.cat([k_BHMCK[:, :, :-1], k_BHMCK[:, :, 1:]], dim=3)
     v_BHNSV = torch.cat([v_BHMCV[:, :, :-1], v_BHMCV[:, :, 1:]], dim=3)
-    q_BHNCK = pad(q_BHTK * q_BHTK.shape[-1] ** -0.5, (0, 0, 0, after)).unflatten(2, (n_blocks, block))
+    q_BHNCK = pad(q_BHTK * score_scale(q_BHTK, cap), (0, 0, 0, after)).unflatten(2, (n_blocks, block))
     bias_HNCS = _block_bias(block, n_blocks, before, slopes_H, window, q_BHTK.dtype, q_BHTK.device)
-    weight_BHNCS = drop_weights((q_BHNCK @ k_BHNSK.mT + bias_HNCS).softmax(-1), dropout)
+    weight_BHNCS = drop_weights((capped(q_BHNCK @ k_BHNSK.mT, cap) + bias_HNCS).softmax(-1), dropout)
     y_BHTV = (weight_BHNCS @ v_BHNSV).flatten(2, 3)[:, :, :T]
     return y_BHTV, state.append(k_BGTK, v_BGTV, keep=window)
 
@@ -170,4 +175,5 @@ class WindowMixer(QKVMixer):
     def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
         slopes_H = mixer_slopes(self, q_BHTK)
         dropout = self.config.attention_dropout if self.training else 0.0
-        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, slopes_H, state, self.config.window, dropout)
+        window, cap = self.config.window, self.config.score_cap
+        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, slopes_H, state, window, dropout, cap)

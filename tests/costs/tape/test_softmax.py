@@ -13,6 +13,8 @@ CONFIGS = {
     "rotary, grouped": {"positions": "rotary", "n_kv_heads": 2},
     "alibi, one key head": {"positions": "alibi", "n_kv_heads": 1},
     "normalised, biased": {"qk_norm": "rms", "bias": "all"},
+    "capped": {"score_cap": 2.0, "n_kv_heads": 2, "attention_dropout": 0.1},
+    "capped, alibi": {"score_cap": 2.0, "positions": "alibi"},
     "dropped": {"attention_dropout": 0.1, "n_kv_heads": 2, "bias": "qkv"},
 }
 

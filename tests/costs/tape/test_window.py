@@ -11,6 +11,7 @@ CONFIGS = {
     "plain": {},
     "rotary, grouped": {"positions": "rotary", "n_kv_heads": 2},
     "alibi, one key head": {"positions": "alibi", "n_kv_heads": 1},
+    "capped": {"score_cap": 2.0, "n_kv_heads": 2},
     "normalised, dropped": {"qk_norm": "rms", "bias": "all", "attention_dropout": 0.1},
 }
 

@@ -71,6 +71,14 @@ def squared(tape: Tape, x: Value, name: str) -> Value:
     return y
 
 
+def capped(tape: Tape, x: Value, name: str) -> Value:
+    """cap tanh(x)."""
+    bent = pointwise_of_result(tape, x, f"tanh of {name}")
+    y = pointwise(tape, [bent], [], f"{name}, capped")
+    tape.free(bent)
+    return y
+
+
 def shifted(tape: Tape, x: Value, name: str) -> Value:
     """x plus something that wants no gradient, such as a bias of the scores: x gets y's gradient itself."""
     y = tape.value(x.size, name, x.element_bytes)

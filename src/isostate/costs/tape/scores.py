@@ -9,6 +9,7 @@ from isostate.costs.tape.operations import (
     BOOL,
     FLOAT32,
     INT64,
+    capped,
     converted,
     copied,
     dropped,
@@ -101,6 +102,9 @@ def dense(
     n_scores = heads.B * heads.H * queries * n_keys
     scores = product(tape, q_copy, k_copy, n_scores, "scores", heads, turned=True)
     tape.free(q_copy, k_copy, scaled)
+    if config.score_cap is not None:
+        whole, scores = scores, capped(tape, scores, "scores")
+        tape.free(whole)
     biased = shifted(tape, scores, "biased scores")
     tape.free(scores)
     weights = pointwise_of_result(tape, biased, "attention weights")

@@ -21,7 +21,7 @@ def softmax(
 
     def attend(tape: Tape, q: Value, k: Value, v: Value, gate: Value) -> Read:
         state = [tape.also(k).storage, tape.also(v).storage]
-        if form == "parallel":
+        if form == "parallel" or config.score_cap is not None:
             return Read(dense(tape, config, q, k, v, heads, context, window=False), heads.H == 1, state)
         k, v = per_query_head(tape, k, heads, "keys"), per_query_head(tape, v, heads, "values")
         kernel = unfused if config.attention_dropout else fused
@@ -38,7 +38,8 @@ def softmax(
 
 def backward_flops(config: SoftmaxConfig, forward: int, batch: int, context: int, form: Form) -> int:
     """The fused kernel makes its scores again."""
-    return 5 * forward // 2 if form == "chunked" and not config.attention_dropout else 2 * forward
+    fused = form == "chunked" and not config.attention_dropout and config.score_cap is None
+    return 5 * forward // 2 if fused else 2 * forward
 
 
 def _in_blocks(tape: Tape, kernel: Callable[..., Value], q: Value, k: Value, v: Value, heads: Heads) -> Value:

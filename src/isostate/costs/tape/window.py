@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isostate.costs.tape.operations import copied, gradient, pointwise, pointwise_of_result, shifted, sliced
+from isostate.costs.tape.operations import capped, copied, gradient, pointwise, pointwise_of_result, shifted, sliced
 from isostate.costs.tape.projections import Heads, Read, by_head, per_query_head, projected
 from isostate.costs.tape.scores import causal_bias, dense, product, weighted_values
 from isostate.costs.tape.tape import HEADS, Storage, Tape, Value
@@ -56,6 +56,9 @@ def _banded(tape: Tape, config: WindowConfig, q: Value, k: Value, v: Value, head
     n_scores = B * H * padded * 2 * block
     scores = product(tape, q_copy, k_pairs, n_scores, "scores", heads, turned=True, bands=True)
     tape.free(q_copy)
+    if config.score_cap is not None:
+        whole, scores = scores, capped(tape, scores, "scores")
+        tape.free(whole)
     biased = shifted(tape, scores, "biased scores")
     tape.free(scores)
     weights = pointwise_of_result(tape, biased, "attention weights")
