@@ -9,7 +9,12 @@ from isostate.costs.verify import Row, verify
 from isostate.model import ModelConfig
 from tests.costs.configurations import ALL
 
-MODELS = ["softmax-2kv/rotary", "window-2kv/alibi/rms/window=7/dropped", "everything, power", "everything, softmax"]
+MODELS = [
+    "softmax-2kv/rotary",
+    "window-2kv-2sinks/alibi/rms/window=7/dropped",
+    "everything, power",
+    "everything, softmax",
+]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -23,8 +23,10 @@ CASES: list[MixerConfig] = [
     SoftmaxConfig(d_model=16, n_heads=4, positions="alibi"),
     SoftmaxConfig(d_model=10, n_heads=3, head_dim=4, positions="rotary", qk_norm="rms", score_cap=1.5),
     WindowConfig(d_model=16, n_heads=2, window=1),
-    WindowConfig(d_model=16, n_heads=4, n_kv_heads=2, window=7, positions="alibi", qk_norm="rms", score_cap=0.5),
-    WindowConfig(d_model=16, n_heads=4, n_kv_heads=1, window=40, positions="rotary"),
+    WindowConfig(
+        d_model=16, n_heads=4, n_kv_heads=2, window=7, positions="alibi", qk_norm="rms", sinks=2, score_cap=1.0
+    ),
+    WindowConfig(d_model=16, n_heads=4, n_kv_heads=1, window=40, positions="rotary", sinks=3),
     WindowConfig(d_model=16, n_heads=2, window=64, positions="alibi"),
     WindowConfig(d_model=16, n_heads=2, window=300),
     LinearConfig(d_model=16, n_heads=2, chunk=16),

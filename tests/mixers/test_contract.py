@@ -195,6 +195,7 @@ MISTAKES = [
     ({"kind": "softmax", "d_model": 16, "n_kv_heads": 3}, "n_kv_heads = 3: must divide n_heads = 4"),
     ({"kind": "softmax", "d_model": 12, "head_dim": 3, "positions": "rotary"}, "head_dim = 3: rotary turns pairs"),
     ({"kind": "window", "d_model": 16, "window": 0}, "window = 0: must be at least 1"),
+    ({"kind": "window", "d_model": 16, "window": 3, "sinks": -1}, "sinks = -1: must be 0 or more"),
     ({"kind": "window", "d_model": 16}, "missing key 'window'; add it"),
     ({"kind": "linear", "d_model": 16, "phi": "identity"}, 'set normaliser = "none"'),
     ({"kind": "linear", "d_model": 16, "positions": "rotary"}, "forgets relative positions"),
@@ -224,7 +225,15 @@ def test_a_mistake_is_told_in_one_line(values, message):
 
 def test_families_that_differ_in_more_than_their_knob_have_names_of_their_own():
     names = {name_of(c).split("/")[0] for c in CASES}
-    expected = {"softmax", "softmax-2kv", "window", "window-1kv", "linear", "linear-elu+1", "linear-identity-gated-raw"}
+    expected = {
+        "softmax",
+        "softmax-2kv",
+        "window",
+        "window-1kv-3sinks",
+        "linear",
+        "linear-elu+1",
+        "linear-identity-gated-raw",
+    }
     assert names >= expected | {"taylor-2", "taylor-2-gated", "power-2", "power-6-gated", "power-3-raw"}
 
 

@@ -101,10 +101,8 @@ def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> li
 
 def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
-    joined = (
-        batch * mixer.n_kv_heads * (min(context, mixer.window) if isinstance(mixer, WindowConfig) else context) * size
-    )
-    keys = min(context + 1, mixer.window) if isinstance(mixer, WindowConfig) else context + 1
+    held = mixer.window + mixer.sinks if isinstance(mixer, WindowConfig) else context + 1
+    joined, keys = batch * mixer.n_kv_heads * min(context, held) * size, min(context + 1, held)
     kernels = [Kernel("copy", (joined,), 2), Kernel("copy", (n_heads * size,))]
     if mixer.n_kv_heads < mixer.n_heads:
         kernels += [Kernel("copy", (n_heads * keys * size,), 2), *calls(6)]
@@ -120,6 +118,7 @@ def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel
         Kernel("softmax", (n_heads, keys)),
         Kernel("batched matmul", (1, keys, size), units=n_heads),
         *calls(21 if mixer.positions == "alibi" else 19),
+        *calls(16 if isinstance(mixer, WindowConfig) and mixer.sinks else 0),
     )
 
 

@@ -67,7 +67,7 @@ def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int) -> dict[str, Pas
 
 
 def _of_window(mixer: WindowConfig, batch: int, context: int) -> dict[str, Pass]:
-    mixing = _dense if context <= 2 * block_size(mixer.window) else _window_blocks
+    mixing = _dense if context <= 2 * block_size(mixer.window) + mixer.sinks else _window_blocks
     return _around(mixer, batch * context, mixing(mixer, batch, context))
 
 
@@ -152,19 +152,20 @@ def _window_blocks(mixer: WindowConfig, batch: int, context: int) -> Pass:
     n_blocks = -(-context // block)
     rows, one = (n_heads * context, size), n_heads * n_blocks * block * size
     padded = n_heads * (n_blocks + 1) * block * size
-    bias = (mixer.n_heads if mixer.positions == "alibi" else 1) * 2 * block * block
+    keys = 2 * block + mixer.sinks
+    bias = (mixer.n_heads if mixer.positions == "alibi" else 1) * keys * block
     repeats = _repeated_heads(mixer, batch * context)
-    scores = _scores(n_heads * n_blocks, block, 2 * block, size, mixer.score_cap is not None)
+    scores = _scores(n_heads * n_blocks, block, keys, size, mixer.score_cap is not None)
     forward = (
         Kernel("strided", rows, 4),  # keys and values joined with the remembered; scaled queries; back from heads
         *repeats.forward,
         Kernel("copy", (padded,), 2),
-        Kernel("copy", (2 * one,), 2),
+        Kernel("copy", (2 * one + n_heads * n_blocks * mixer.sinks * size,), 2),
         Kernel("copy", (one,)),
         *_bias(mixer, block, 2 * block),
-        Kernel("copy", (bias * n_blocks,)),
+        Kernel("copy", (bias * n_blocks,), 1 + 2 * (mixer.sinks > 0)),
         *scores.forward,
-        *calls(36),
+        *calls(36 + 16 * (mixer.sinks > 0)),
     )
     backward = (
         *scores.backward,
@@ -174,7 +175,7 @@ def _window_blocks(mixer: WindowConfig, batch: int, context: int) -> Pass:
         Kernel("strided", rows, 4),
         Kernel("map", (n_heads * context * size,)),
         *repeats.backward,
-        *calls(26),
+        *calls(26 + 16 * (mixer.sinks > 0)),
     )
     return Pass(forward, backward)
 

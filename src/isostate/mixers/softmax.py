@@ -95,13 +95,17 @@ class KeyValueState(State):
     v_BGSV: Tensor
     position: int = 0
 
-    def append(self, k_BGTK: Tensor, v_BGTV: Tensor, keep: int | None = None) -> KeyValueState:
-        """With the new positions at the end; only the last `keep`, where given."""
+    def append(self, k_BGTK: Tensor, v_BGTV: Tensor, keep: int | None = None, sinks: int = 0) -> KeyValueState:
+        """With the new positions at the end; only the last `keep`, where given, and the first `sinks`."""
         k, v = k_BGTK, v_BGTV
         if self.k_BGSK.shape[2]:  # an empty cache would cost two copies of everything
             k, v = torch.cat([self.k_BGSK, k], dim=2), torch.cat([self.v_BGSV, v], dim=2)
-        drop = 0 if keep is None else max(0, k.shape[2] - keep)
-        return KeyValueState(k[:, :, drop:], v[:, :, drop:], self.position + k_BGTK.shape[2])
+        drop = 0 if keep is None else max(0, k.shape[2] - sinks - keep)
+        if sinks and drop:
+            k, v = (torch.cat([x[:, :, :sinks], x[:, :, sinks + drop :]], dim=2) for x in (k, v))
+        elif drop:
+            k, v = k[:, :, drop:], v[:, :, drop:]
+        return KeyValueState(k, v, self.position + k_BGTK.shape[2])
 
 
 def recurrent(
@@ -155,7 +159,7 @@ def chunked(
         return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, dropout, cap)
     state = state.append(k_BGTK, v_BGTV)
     H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
-    if fused.fuses(q_BHTK, state.k_BGSK, state.v_BGSV, dropout):
+    if cap is None and fused.fuses(q_BHTK, state.k_BGSK, state.v_BGSV, dropout):
         return fused.attention(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H), state
     k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
     if slopes_H is None and n_keys == T:
@@ -181,10 +185,13 @@ def attend_densely(
     window: int | None = None,
     dropout: float = 0.0,
     cap: float | None = None,
+    sinks: int = 0,
+    gap: int = 0,
 ) -> Tensor:
     """The last T of S positions query all S, causally, within `window`. Holds all scores."""
     k_BHSK, v_BHSV = per_query_head(k_BGSK, q_BHTK.shape[1]), per_query_head(v_BGSV, q_BHTK.shape[1])
-    bias = causal_bias(q_BHTK.shape[2], k_BHSK.shape[2], slopes_H, q_BHTK.dtype, q_BHTK.device, window)
+    queries, keys = q_BHTK.shape[2], k_BHSK.shape[2]
+    bias = causal_bias(queries, keys, slopes_H, q_BHTK.dtype, q_BHTK.device, window, sinks, gap)
     scores_BHTS = capped((q_BHTK * score_scale(q_BHTK, cap)) @ k_BHSK.mT, cap) + bias
     return drop_weights(scores_BHTS.softmax(-1), dropout) @ v_BHSV
 
@@ -211,14 +218,21 @@ def causal_bias(
     dtype: torch.dtype,
     device: torch.device,
     window: int | None = None,
+    sinks: int = 0,
+    gap: int = 0,
 ) -> Tensor:
     """What is added to the scores of the last `queries` of `keys` positions: -slope * distance, -inf where unseen.
 
+    The first `sinks` keys are seen from however far; `gap` positions behind them are no longer there.
     (H, queries, keys), or (1, queries, keys) without slopes.
     """
     query_T1 = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)
     distance_TS = query_T1 - torch.arange(keys, device=device)
+    if gap:
+        distance_TS[:, :sinks] += gap
     unseen_TS = distance_TS < 0 if window is None else (distance_TS < 0) | (distance_TS >= window)
+    if sinks:
+        unseen_TS[:, :sinks] = distance_TS[:, :sinks] < 0
     bias_HTS = torch.zeros(1, queries, keys, dtype=dtype, device=device)
     if slopes_H is not None:
         bias_HTS = -slopes_H[:, None, None] * distance_TS

@@ -12,6 +12,7 @@ CONFIGS = {
     "rotary, grouped": {"positions": "rotary", "n_kv_heads": 2},
     "alibi, one key head": {"positions": "alibi", "n_kv_heads": 1},
     "capped": {"score_cap": 2.0, "n_kv_heads": 2},
+    "sinks": {"sinks": 3, "n_kv_heads": 2, "positions": "alibi"},
     "normalised, dropped": {"qk_norm": "rms", "bias": "all", "attention_dropout": 0.1},
 }
 

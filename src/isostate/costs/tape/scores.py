@@ -23,6 +23,7 @@ from isostate.costs.tape.operations import (
 from isostate.costs.tape.projections import Heads, by_head, per_query_head
 from isostate.costs.tape.tape import HEADS, PART, TURNED, Storage, Tape, Value
 from isostate.mixers.softmax import AttentionConfig
+from isostate.mixers.window import WindowConfig
 
 
 def fused(tape: Tape, q: Value, k: Value, v: Value, heads: Heads, n_keys: int, bias: Storage | None = None) -> Value:
@@ -95,7 +96,8 @@ def dense(
     repeated = heads.G < heads.H
     k, v = per_query_head(tape, k, heads, "keys"), per_query_head(tape, v, heads, "values")
     queries = q.size // (heads.B * heads.H * heads.K)
-    bias = causal_bias(tape, queries, n_keys, heads.H * (config.positions == "alibi"), window)
+    sinks = min(config.sinks, n_keys) if isinstance(config, WindowConfig) else 0
+    bias = causal_bias(tape, queries, n_keys, heads.H * (config.positions == "alibi"), window, sinks)
     scaled = pointwise(tape, [q], [], "scaled queries")
     q_copy = copied(tape, scaled, "scaled queries by head") if heads.copies and queries > 1 else tape.also(scaled)
     k_copy = copied(tape, k, "keys by head") if heads.copies and not repeated else tape.also(k)
@@ -113,16 +115,14 @@ def dense(
     return y
 
 
-def weighted_values(
-    tape: Tape, config: AttentionConfig, weights: Value, v: Value, size: int, heads: Heads, bands: bool = False
-) -> Value:
+def weighted_values(tape: Tape, config: AttentionConfig, weights: Value, v: Value, size: int, heads: Heads) -> Value:
     """The weights, some dropped or none, times the values; frees the weights."""
-    lie_by_head = bands or heads.G < heads.H
+    lie_by_head = heads.G < heads.H
     if config.attention_dropout:
         whole, weights = weights, dropped(tape, weights, "attention weights")
         tape.free(whole)
     v_copy = tape.also(v) if lie_by_head or not heads.copies else copied(tape, v, "values by head")
-    y = product(tape, weights, v_copy, size, "what attention read", heads, bands=bands)
+    y = product(tape, weights, v_copy, size, "what attention read", heads)
     tape.free(weights, v_copy)
     return y
 
@@ -150,7 +150,7 @@ def product(
     return y
 
 
-def causal_bias(tape: Tape, queries: int, keys: int, n_slopes: int, window: bool) -> Storage:
+def causal_bias(tape: Tape, queries: int, keys: int, n_slopes: int, window: bool, sinks: int = 0) -> Storage:
     """What is added to the scores: `n_slopes` heads' distances, or, where that is 0, one mask for all."""
     n_pairs = queries * keys
     position = tape.new(queries, "positions", INT64)
@@ -162,6 +162,7 @@ def causal_bias(tape: Tape, queries: int, keys: int, n_slopes: int, window: bool
         parts = [unseen, tape.new(n_pairs, "which are too far", BOOL)]
         unseen = tape.new(n_pairs, "which positions are not seen", BOOL)
         tape.free(*parts)
+    tape.passing(queries * sinks, BOOL)
     bias = tape.new(n_pairs, "zero bias")
     if n_slopes:
         zero, same = bias, tape.new(n_pairs, "distances, converted")
