@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from isostate.mixers import scan_kernel
 
-CHUNK = 64  # positions: of 32, 64 and 128 the fastest (NOTEBOOK, 2026-11-26); the kernel's own limit too
+CHUNK = 64  # positions: faster than 32 by a tenth on two threads (NOTEBOOK, 2026-11-26); the most that the kernel takes
 
 Gradients = tuple[Tensor, ...]  # of x, dt, A, B, C, D
 
