@@ -54,6 +54,9 @@ FitOnOption = Annotated[
     str | None,
     typer.Option("--fit-on", metavar="DEVICES", help='Rank the layouts that train it there: "64 x h100-80".'),
 ]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Build the model, run it, and compare: exit code 1 where anything differs.")
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write sheet.json and sheet.html, or the sweep's figure.")
 ]
@@ -73,18 +76,21 @@ def cost(
     sweep: SweepOption = None,
     fit_on: FitOnOption = None,
     list_: ListOption = False,
+    verify: VerifyOption = False,
     out: OutOption = None,
     formats: FormatsOption = "html",
     json: JsonOption = False,
 ) -> int:
-    """What a model costs: parameters, FLOPs, bytes, seconds, dollars. Runs nothing."""
-    from isostate.cli import cost_layouts, cost_sweep, cost_words
+    """What a model costs: parameters, FLOPs, bytes, seconds, dollars. Runs nothing but what --verify runs."""
+    from isostate.cli import cost_layouts, cost_sweep, cost_verify, cost_words
     from isostate.cli.cost_models import list_presets, subject_named
 
     if list_:
         show.print_json(list_presets()) if json else cost_words.print_presets(list_presets())
         return 0
-    names = _models(model, compare, sweep, fit_on)
+    names = _models(model, compare, sweep, fit_on, verify)
+    if verify:
+        return cost_verify.verify(names[0], batch, context, json)
     asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu}
     device = _device(hardware)
     subjects = [subject_named(name) for name in names]
@@ -101,24 +107,37 @@ def cost(
     files = _write(sheets, subjects, settings, out) if out else []
     if json:
         show.print_json(sheets[0] if compare is None else sheets)
-    elif compare is None:
-        cost_words.print_sheet(sheets[0])
     else:
-        cost_words.print_compared(sheets)
-    if not json:
-        for path in files:
-            show.console().print(f"wrote {path}", soft_wrap=True)
+        _tell(sheets, files)
     return 0
 
 
+def _tell(sheets: list[dict[str, Any]], files: list[Path]) -> None:
+    from isostate.cli import cost_words
+
+    if len(sheets) == 1:
+        cost_words.print_sheet(sheets[0])
+    else:
+        cost_words.print_compared(sheets)
+    for path in files:
+        show.console().print(f"wrote {path}", soft_wrap=True)
+
+
 def _models(
-    model: str | None, compare: tuple[str, str] | None, sweep: tuple[str, str] | None, fit_on: str | None
+    model: str | None,
+    compare: tuple[str, str] | None,
+    sweep: tuple[str, str] | None,
+    fit_on: str | None,
+    verify: bool,
 ) -> list[str]:
-    if sweep is not None and fit_on is not None:
-        raise UserError("--sweep and --fit-on are two questions: ask one at a time")
+    questions = {"--compare": compare is not None, "--sweep": sweep is not None, "--fit-on": fit_on is not None,
+                 "--verify": verify}  # fmt: skip
+    asked = [name for name, given in questions.items() if given]
+    if compare is not None and (model is not None or len(asked) > 1):
+        raise UserError("--compare names both models: leave out MODEL, --sweep, --fit-on and --verify")
+    if len(asked) > 1:
+        raise UserError(f"{' and '.join(asked)} are {len(asked)} questions: ask one at a time")
     if compare is not None:
-        if model is not None or sweep is not None or fit_on is not None:
-            raise UserError("--compare names both models: leave out MODEL, --sweep and --fit-on")
         return list(compare)
     if model is None:
         raise UserError("no MODEL given; `isostate cost --list` lists the presets, `isostate cost --help` the rest")
