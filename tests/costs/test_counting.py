@@ -117,7 +117,6 @@ def test_counting_builds_no_module_and_runs_no_operation(monkeypatch):
             costs.state_bytes(config, batch, context)
             costs.forward_cost(config, batch, context, causal="halved")
             decoder_operators(config, Run(batch, context, "decode"))
-            costs.kept_elements(config, batch, context)
             for recompute in ("none", "blocks"):
                 costs.step_flops(config, batch, context, recompute=recompute)
                 costs.kept_activations(config, batch, context, recompute=recompute)

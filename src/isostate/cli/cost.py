@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOKENS_PER_PARAMETER = 20  # of --tokens, where it is left out: about Chinchilla's (Hoffmann et al. 2022)
 MEASURED = "this"
+RECOMPUTE = ("none", "blocks")
 
 ModelArgument = Annotated[
     str | None,
@@ -42,6 +43,15 @@ TokensOption = Annotated[
 ]
 DevicesOption = Annotated[int, typer.Option("--devices", metavar="N", help="That train it.")]
 MfuOption = Annotated[float, typer.Option("--mfu", help="Share of the peak that training reaches.")]
+RecomputeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recompute",
+        metavar="WHAT",
+        help="Tell what a training step keeps: `none`, or `blocks` run again. [default: none, of our own configs only]",
+        show_default=False,
+    ),
+]
 ListOption = Annotated[bool, typer.Option("--list", help="List the presets.")]
 CompareOption = Annotated[
     tuple[str, str] | None, typer.Option("--compare", metavar="A B", help="Two models side by side.")
@@ -72,6 +82,7 @@ def cost(
     tokens: TokensOption = None,
     devices: DevicesOption = 1,
     mfu: MfuOption = 0.4,
+    recompute: RecomputeOption = None,
     compare: CompareOption = None,
     sweep: SweepOption = None,
     fit_on: FitOnOption = None,
@@ -91,9 +102,10 @@ def cost(
     names = _models(model, compare, sweep, fit_on, verify)
     if verify:
         return cost_verify.verify(names[0], batch, context, json)
-    asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu}
+    asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu,
+             "recompute": recompute}  # fmt: skip
     device = _device(hardware)
-    subjects = [subject_named(name) for name in names]
+    subjects = [subject_named(name, recompute is not None) for name in names]
     if compare is not None and context is None and not any(subject.fixed for subject in subjects):
         asked["context"] = str(min(subject.context for subject in subjects))  # both at one length
     settings = [_setting(subject, device, asked) for subject in subjects]
@@ -113,12 +125,13 @@ def cost(
 
 
 def _tell(sheets: list[dict[str, Any]], files: list[Path]) -> None:
-    from isostate.cli import cost_words
+    from isostate.cli.cost_compared import print_compared
+    from isostate.cli.cost_words import print_sheet
 
     if len(sheets) == 1:
-        cost_words.print_sheet(sheets[0])
+        print_sheet(sheets[0])
     else:
-        cost_words.print_compared(sheets)
+        print_compared(sheets)
     for path in files:
         show.console().print(f"wrote {path}", soft_wrap=True)
 
@@ -168,7 +181,10 @@ def _setting(subject: Subject, device: Any, asked: dict[str, Any]) -> Setting:
     tokens = TOKENS_PER_PARAMETER * subject.params.total
     if asked["tokens"] is not None:
         tokens = round(number_of(asked["tokens"], "--tokens"))
-    return Setting(asked["batch"], context, dtype, device, tokens, asked["devices"], asked["mfu"])
+    recompute: Any = asked["recompute"] or "none"
+    if recompute not in RECOMPUTE:
+        raise UserError(f"--recompute {recompute}: unknown{nearest(recompute, RECOMPUTE)}; known: none, blocks")
+    return Setting(asked["batch"], context, dtype, device, tokens, asked["devices"], asked["mfu"], recompute)
 
 
 def _write(sheets: list[dict[str, Any]], subjects: list[Subject], settings: list[Setting], folder: Path) -> list[Path]:

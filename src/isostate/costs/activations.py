@@ -90,15 +90,6 @@ def kept_by(
     return Activations(tuple(rows))
 
 
-def kept_elements(config: ModelConfig, batch: int, context: int) -> int:
-    """Of float32, as a step keeps them, by a line in the batch: that of two sequences or more.
-
-    Of a single one torch copies less where all scores are held: `kept_activations` tells.
-    """
-    two, three = (kept_activations(config, some, context).total_bytes for some in (2, 3))
-    return (two + (batch - 2) * (three - two)) // PRECISIONS["fp32"].activation
-
-
 def shared_tables(config: ModelConfig, context: int, element_bytes: int) -> list[Activation]:
     """Rotary's cosines and sines, of which all layers keep the same two."""
     if config.mixer.positions != "rotary":
