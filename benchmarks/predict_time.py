@@ -102,7 +102,7 @@ def prepare_updates(case: Case) -> Callable[[], list[float]]:
     tokens_BT, targets_BT = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def update() -> None:
-        model.loss(tokens_BT, targets_BT)[0].backward()
+        model.train_loss(tokens_BT, targets_BT).backward()
         optimizer.gradient_norm().item()
         optimizer.step(0.0, 1.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
+from isostate.costs.kernels import ACTING, FLOAT32_BYTES, Kernel, Part, calls, repeated
 from isostate.costs.mixer_kernels import kv_heads, projected_width, rms_norm
 from isostate.mixers import MixerConfig
 from isostate.mixers.feature_maps import PolynomialMap
@@ -13,6 +13,7 @@ from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.softmax import AttentionConfig
 from isostate.mixers.window import WindowConfig
 from isostate.model import ModelConfig
+from isostate.model.layers import GATED
 
 
 def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, ...]:
@@ -20,7 +21,7 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     mixer, width, taps = config.mixer, config.d_model, config.conv_taps
     norm = _norm(config, batch)
     layer = [
-        Part("norms", norm, 2),
+        Part("norms", norm, config.n_norms),
         Part("projection in", _linear(batch, width, projected_width(mixer))),
         Part("heads", _heads(mixer, batch)),
         Part("mixing", _mixing(mixer, batch, context), state_bytes=_state_bytes(mixer, batch, context)),
@@ -31,13 +32,15 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     if taps:
         kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
         layer.append(Part("convolution", (*kernels, *calls(2 * taps + 1))))
-    rotation = (Part("positions", calls(13)),) if mixer.positions == "rotary" else ()  # the new position's angles
+    positions = calls(13) if mixer.positions == "rotary" else ()  # the new position's angles
+    if config.position_embedding != "none":
+        positions += (Kernel("map", (batch * width,)), *calls(2 if config.position_embedding == "learned" else 12))
     return (
         Part("embedding", (Kernel("gather", (batch, width)),)),
-        *rotation,
+        *([Part("positions", positions)] if positions else []),
         *repeated(layer, config.n_layers),
         Part("last norm", norm),
-        Part("head", (*_linear(batch, width, config.vocab_size), *calls(1))),
+        Part("head", _head(config, batch)),
     )
 
 
@@ -46,16 +49,23 @@ def _norm(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
     return rms_norm(batch, config.d_model).forward if rms else (Kernel("layer norm", (batch, config.d_model)),)
 
 
+def _head(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
+    logits = (batch * config.vocab_size,)
+    cap = (Kernel("map", logits, 2), Kernel("gelu", logits)) if config.logit_cap else ()
+    return (*_linear(batch, config.d_model, config.vocab_size), *cap, *calls(1))
+
+
 def _linear(batch: int, width_in: int, width_out: int) -> tuple[Kernel, ...]:
     return (Kernel("matmul", (batch, width_in, width_out), weights=True), *calls(3))
 
 
 def _mlp(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
-    n_elements = batch * config.d_ff
-    wide = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff
-    gated = (Kernel("silu", (n_elements,)), Kernel("map", (n_elements,)), *calls(1))
-    acting = gated if config.mlp == "swiglu" else (Kernel("gelu", (n_elements,)),)
-    return (*_linear(batch, config.d_model, wide), *acting, *_linear(batch, config.d_ff, config.d_model))
+    elements, gated = (batch * config.d_ff,), config.mlp in GATED
+    acting: list[Kernel] = [Kernel(ACTING[config.mlp], elements)]
+    acting += [Kernel("map", elements), *calls(1)] if gated else []
+    acting += [Kernel("map", elements)] if config.mlp == "squared-relu" else []
+    into = _linear(batch, config.d_model, (1 + gated) * config.d_ff)
+    return (*into, *acting, *_linear(batch, config.d_ff, config.d_model))
 
 
 def _heads(mixer: MixerConfig, batch: int) -> tuple[Kernel, ...]:

@@ -38,6 +38,7 @@ Kind = Literal[
     "gelu",
     "gelu backward",
     "exp",  # elements, in place
+    "dropout",  # elements; drawing included
     "layer norm",  # rows, row length
     "layer norm backward",
     "softmax",  # rows, row length
@@ -46,6 +47,11 @@ Kind = Literal[
     "adamw",  # elements
     "call",  # no shape: an operation on next to nothing, or a view
 ]
+
+# What the activation of each kind of feed-forward runs; tanh's gelu is taken for the exact one.
+ACTING: dict[str, Kind] = {"swiglu": "silu", "reglu": "map", "relu": "map", "squared-relu": "map"}
+ACTING |= dict.fromkeys(("geglu", "geglu-tanh", "gelu", "gelu-tanh"), "gelu")
+ACTING_BACKWARD: dict[Kind, Kind] = {"silu": "silu backward", "gelu": "gelu backward", "map": "map of saved"}
 
 # FLOPs, elements read and elements written, an element of the shape's product.
 STREAMS: dict[str, tuple[float, float, float]] = {
@@ -64,6 +70,7 @@ STREAMS: dict[str, tuple[float, float, float]] = {
     "gelu": (8, 1, 1),
     "gelu backward": (12, 2, 1),
     "exp": (4, 1, 1),
+    "dropout": (10, 1, 2),
     "layer norm": (7, 1, 1),
     "layer norm backward": (12, 2, 1),
     "softmax": (5, 1, 1),

@@ -240,6 +240,7 @@ MEASURED: dict[Kind, Measured] = {
     "gelu": Measured((SIZES,), lambda pool, n: _from_one(pool, n, F.gelu)),
     "gelu backward": Measured((SIZES,), lambda pool, n: _gradient(pool, n, torch.ops.aten.gelu_backward)),
     "exp": Measured((SIZES,), _exp, pooled=False),
+    "dropout": Measured((SIZES,), lambda pool, n: _from_one(pool, n, lambda x: F.dropout(x, 0.1, True))),
     "layer norm": Measured((ROWS, LENGTHS), lambda pool, r, n: _by_rows(pool, r, n, lambda x: F.layer_norm(x, [n]))),
     "layer norm backward": Measured((ROWS, LENGTHS), _layer_norm_backward),
     "softmax": Measured((ROWS, LENGTHS), lambda pool, r, n: _by_rows(pool, r, n, lambda x: x.softmax(-1))),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from isostate.config import UserError
 from isostate.costs.engine_kernels import engine_kernels
 from isostate.costs.kernels import Kernel, Part, calls
 from isostate.mixers import MixerConfig
@@ -24,13 +25,13 @@ class Pass(NamedTuple):
 
 
 def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Forward and backward of one layer's mixer, from an empty state. Raises ValueError for one not written here."""
+    """Forward and backward of one layer's mixer, from an empty state. Raises UserError for one not written here."""
     n_tokens, wide = batch * context, mixer.n_heads * mixer.head_dim
     passes = {
-        "projection in": linear(n_tokens, mixer.d_model, projected_width(mixer)),
+        "projection in": linear(n_tokens, mixer.d_model, projected_width(mixer), mixer.bias != "none"),
         "heads": heads(mixer, n_tokens),
         "mixing": _mixing(mixer, batch, context),
-        "projection out": linear(n_tokens, wide, mixer.d_model),
+        "projection out": linear(n_tokens, wide, mixer.d_model, mixer.bias == "all"),
     }
     return (
         tuple(Part(name, one.forward) for name, one in passes.items()),
@@ -48,12 +49,13 @@ def projected_width(mixer: MixerConfig) -> int:
     return (mixer.n_heads + 2 * kv_heads(mixer)) * mixer.head_dim + gates
 
 
-def linear(n_tokens: int, width_in: int, width_out: int) -> Pass:
-    """A matrix without bias: one product forward, one for each operand's gradient backward."""
+def linear(n_tokens: int, width_in: int, width_out: int, bias: bool = False) -> Pass:
+    """A matrix: one product forward, one for each operand's gradient backward; a bias joins the product."""
     product = Kernel("matmul", (n_tokens, width_in, width_out), weights=True)
     input_gradient = Kernel("matmul", (n_tokens, width_out, width_in), weights=True)
     weight_gradient = Kernel("matmul", (width_out, n_tokens, width_in))
-    return Pass((product, *calls(3)), (input_gradient, weight_gradient, *calls(6)))
+    bias_gradient = (Kernel("sum columns", (n_tokens, width_out)), *calls(1)) if bias else ()
+    return Pass((product, *calls(3)), (input_gradient, weight_gradient, *calls(6), *bias_gradient))
 
 
 def heads(mixer: MixerConfig, n_tokens: int) -> Pass:
@@ -97,6 +99,8 @@ def rms_norm(n_rows: int, length: int) -> Pass:
 
 def _mixing(mixer: MixerConfig, batch: int, context: int) -> Pass:
     """Queries, keys and values to readings."""
+    if isinstance(mixer, AttentionConfig) and mixer.attention_dropout:
+        raise UserError("attention_dropout: torch then leaves its fused kernel, and no time is predicted; set it to 0")
     if isinstance(mixer, SoftmaxConfig):
         return _softmax_blocks(mixer, batch, context) if mixer.positions == "alibi" else _softmax(mixer, batch, context)
     if isinstance(mixer, WindowConfig):
@@ -104,7 +108,7 @@ def _mixing(mixer: MixerConfig, batch: int, context: int) -> Pass:
         return _dense(mixer, batch, context) if small else _window_blocks(mixer, batch, context)
     if isinstance(mixer, LinearFamilyConfig):
         return Pass(*engine_kernels(mixer, batch, context))
-    raise ValueError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
+    raise UserError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
 
 
 def _repeated_heads(mixer: AttentionConfig, n_tokens: int) -> Pass:
