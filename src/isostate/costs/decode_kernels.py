@@ -98,7 +98,7 @@ def _mixing(mixer: MixerConfig, batch: int, context: int) -> tuple[Kernel, ...]:
         *kernels,
         Kernel("map", (bias,), 6 if mixer.positions == "alibi" else 4),
         Kernel("map", (n_heads * size,)),
-        Kernel("batched matmul", (1, size, keys), units=n_heads),
+        Kernel("query scores", (size, keys), units=n_heads),
         Kernel("map", (n_heads * keys,)),
         Kernel("softmax", (n_heads, keys)),
         Kernel("batched matmul", (1, keys, size), units=n_heads),

@@ -19,6 +19,7 @@ FLOAT32_BYTES = 4
 Kind = Literal[
     "matmul",  # rows, inner, columns
     "batched matmul",  # the same, many small ones in a call; units: matrices
+    "query scores",  # head size, keys; one query a head against keys that lie in rows; units: heads
     "attention",  # positions, head size; torch's fused kernel, causal; units: heads
     "attention backward",
     "masked attention",  # queries, keys, head size; the fused kernel with a bias; units: heads
@@ -101,6 +102,9 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         rows, inner, columns = shape
         moved = rows * inner + inner * columns + rows * columns
         return Cost(2 * rows * inner * columns, 0, FLOAT32_BYTES * moved)
+    if kind == "query scores":
+        size, keys = shape
+        return Cost(2 * size * keys, 0, FLOAT32_BYTES * (size + size * keys + keys))
     if "attention" in kind:
         queries, keys, size = (shape[0], *shape) if len(shape) == 2 else shape
         backward = kind.endswith("backward")

@@ -77,6 +77,12 @@ def _batched_matmul(pool: int, rows: int, inner: int, columns: int) -> tuple[Wor
     return _fresh(lambda: torch.bmm(a, b), pool, n_matrices * rows * columns), n_matrices
 
 
+def _query_scores(pool: int, size: int, keys: int) -> tuple[Work, int]:
+    n_heads = max(4, min(64, 2**18 // (size * keys)))
+    q, all_keys = torch.ones(n_heads, 1, size), _others(pool, n_heads, keys, size)
+    return _fresh(lambda: torch.bmm(q, next(all_keys).mT), pool, n_heads * keys), n_heads
+
+
 def _n_heads(queries: int, keys: int, size: int) -> int:
     return 4 * max(1, min(8, 2**22 // (queries * keys * size)))
 
@@ -221,6 +227,7 @@ POSITIONS, HEAD_SIZES = (16, 64, 128, 256, 1024), (8, 16, 32, 128)
 MEASURED: dict[Kind, Measured] = {
     "matmul": Measured(((1, 8, 64, 512, 4096), (16, 64, 256, 1024, 4096), (16, 64, 256, 1024)), _matmul),
     "batched matmul": Measured(((1, 8, 32, 128, 512), (8, 32, 128, 512), (5, 9, 17, 33, 64, 256)), _batched_matmul),
+    "query scores": Measured(((8, 32, 128), (16, 128, 1024)), _query_scores),
     "attention": Measured((POSITIONS, HEAD_SIZES), _attention),
     "attention backward": Measured((POSITIONS, HEAD_SIZES), _attention_backward),
     "masked attention": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), _masked_attention),
