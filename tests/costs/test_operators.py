@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from isostate.costs import counting, forward_cost
 from isostate.costs.operators import decode_operators, forward_operators, training_operators, training_parts
@@ -35,28 +34,10 @@ def test_a_forwards_matmul_flops_are_the_cost_models_to_the_integer(mixer, optio
         assert matmul_of(forward_operators(config, BATCH, context)) == forward_cost(config, BATCH, context).matmul_flops
 
 
-def fused_attention_backward(grad, query, key, *args, out_shape=None, **kwargs) -> int:
-    """Five products of queries and keys, the scores made again; FlopCounterMode knows none of them."""
-    *rows, queries, size = query
-    return 10 * rows[0] * rows[1] * queries * key[-2] * size
-
-
-def count_fused_attention_too(monkeypatch) -> None:
-    backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    counter = counting.FlopCounterMode
-
-    def counter_with_backward(**given):
-        mapping = {**given["custom_mapping"], backward: fused_attention_backward}
-        return counter(display=False, custom_mapping=mapping)
-
-    monkeypatch.setattr(counting, "FlopCounterMode", counter_with_backward)
-
-
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @pytest.mark.parametrize("options", OPTIONS)
 @every_case
-def test_an_updates_matmul_flops_are_those_that_torch_counts(mixer, options, recompute, monkeypatch):
-    count_fused_attention_too(monkeypatch)
+def test_an_updates_matmul_flops_are_those_that_torch_counts(mixer, options, recompute):
     config = model_of(mixer, **OPTIONS[options])
     model = Decoder(config)
     for context in (1, 50, 130):

@@ -102,7 +102,7 @@ class Calibration:
         self, config: ModelConfig, batch: int, context: int, recompute: Recompute = "none"
     ) -> dict[str, float]:
         """Seconds of one update by operator, as `train/` makes it without clipping."""
-        used = peak_train_bytes(config, batch, context)
+        used = peak_train_bytes(config, batch, context, recompute)
         return self.seconds_of(training_parts(config, batch, context, recompute), self.train_call_s, used)
 
     def decode_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from isostate.costs.decode_kernels import decode_parts
 from isostate.costs.kernels import ACTING, ACTING_BACKWARD, Kernel, Part, calls, repeated
 from isostate.costs.mixer_kernels import Pass, linear, mixer_parts, rms_norm
+from isostate.costs.parameters import parameter_shapes
 from isostate.model import ModelConfig
 from isostate.model.decoder import Recompute
-from isostate.model.head import PIECE_ELEMENTS
+from isostate.model.head import piece_rows
 from isostate.model.layers import GATED
 from isostate.quantities import Operator
 
@@ -153,7 +154,7 @@ def _convolution(config: ModelConfig, batch: int, context: int) -> Pass:
 
 def _pieces(config: ModelConfig, n_tokens: int) -> list[int]:
     """Rows of the head's pieces, as in `model/head.py`."""
-    size = max(16, PIECE_ELEMENTS // config.vocab_size)
+    size = piece_rows(config.vocab_size)
     return [min(size, n_tokens - start) for start in range(0, n_tokens, size)]
 
 
@@ -194,11 +195,7 @@ def _update(config: ModelConfig) -> tuple[Part, ...]:
     """Gradients added into the optimizer's buffer; their norm; AdamW; the buffer cleared."""
     n_params = config.param_count().total
     shared = (Kernel("update", (config.vocab_size * config.d_model,)),) if config.embeddings == "tied" else ()
-    by_norm = 2 if config.norm == "layer" else 1
-    n_biases = {"none": 0, "qkv": 1, "attention": 2, "mlp": 2, "all": 4}[config.bias]
-    in_layer = config.n_norms * by_norm + 4 + n_biases + (config.conv_taps > 0)
-    n_tensors = 1 + by_norm + (config.embeddings == "untied") + config.n_layers * in_layer
-    added = (Kernel("update", (n_params,)), *shared, *calls(n_tensors - 1))
+    added = (Kernel("update", (n_params,)), *shared, *calls(len(parameter_shapes(config)) - 1))
     update = (
         Kernel("sum rows", (n_params,)),
         Kernel("adamw", (n_params,)),
