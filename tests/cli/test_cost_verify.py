@@ -75,6 +75,7 @@ def test_a_difference_is_named_and_is_exit_code_one(here, capsys, monkeypatch):
     [
         (["mixtral-8x7b"], "Isostate cannot build this model yet, only count it: no mixture of experts"),
         (["gpt2", "--context", "4k"], "max_context"),
+        (["ours.json", "--context", "8M"], "verifying stops at 512; give --batch 1 --context 5534720 or less"),
         (["ours.json", "--batch", "0"], "batch = 0: must be at least 1"),
         (["gpt2", "--sweep", "context", "1..2"], "--sweep and --verify are 2 questions: ask one at a time"),
         ([], "no MODEL given"),

@@ -138,7 +138,7 @@ def kept(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str]
         rows.append(("activations", f"{amount(found['activation_bytes'])} kept for the backward: {each}"))
         rows.append(("peak of a step", f"{amount(found['peak_bytes'])}, what comes and goes included"))
     else:
-        advice = "--recompute none, or blocks, counts them where Isostate has the blocks, in 16 or 32 bits"
+        advice = "--recompute none or blocks counts them, in 16 or 32 bits, where Isostate has the blocks"
         rows.append(("activations", f"not counted: {advice}"))
     return rows
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from isostate.config import UserError
 from isostate.costs import counting
 from isostate.costs.activations import kept_activations
 from isostate.costs.decoder import decoder_operators
@@ -25,9 +26,11 @@ from isostate.costs.precision import PrecisionName, model_state_bytes, state_byt
 from isostate.costs.sublayer import Run
 from isostate.costs.training import training_memory
 from isostate.model import Decoder, DecoderState, ModelConfig, Recompute
+from isostate.model.head import piece_rows
 
 # What computes at all: bytes of a step, and FLOPs of one, of which verifying takes some twenty.
 LARGEST_BYTES, MOST_FLOPS = 4 * 2**30, 10**11
+MOST_PIECES = 512  # of the head
 PEAK_TOLERANCE = 0.03  # of the allocator's peak; in fp32 the tape misses scalars alone
 RECOMPUTE: tuple[Recompute, ...] = ("none", "blocks")
 SUFFIX = {"none": "", "blocks": ", blocks run again"}
@@ -60,7 +63,8 @@ class Row(NamedTuple):
 
 
 def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]:
-    """All rows, of `batch` sequences of `context` tokens. Raises UserError for too long a context."""
+    """All rows, of `batch` sequences of `context` tokens. Raises UserError for a context that is too long."""
+    _check_pieces(config, batch, context)
     memory = training_memory(config, batch, context)
     small = is_small(config, batch, context)
     with torch.random.fork_rng(devices=[]):
@@ -74,6 +78,16 @@ def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]
                 rows += _bytes(config, precision, batch, context)
         rows += _peak(config, small, batch, context)
     return [*rows, Row("growth of the process in training", "bytes", memory.total, grown, None)]
+
+
+def _check_pieces(config: ModelConfig, batch: int, context: int) -> None:
+    """Raises UserError where even without arithmetic it would take hours: every piece is run, some ten times."""
+    rows = piece_rows(config.vocab_size)
+    if batch * context > MOST_PIECES * rows:
+        raise UserError(
+            f"batch = {batch}, context = {context}: the head runs {batch * context:,} tokens in pieces of {rows}, and "
+            f"verifying stops at {MOST_PIECES}; give --batch 1 --context {min(context, MOST_PIECES * rows)} or less"
+        )
 
 
 def is_small(config: ModelConfig, batch: int, context: int) -> bool:
