@@ -147,12 +147,14 @@ def critical_batch(subject: Subject, at: Setting) -> int | None:
 
     if not computes(LARGEST_BATCH):
         return None
-    (compute_1, memory_1), (compute_2, memory_2) = sides(1), sides(2)
-    slope = (compute_2 - compute_1) - (memory_2 - memory_1)
-    if slope > 0:  # two straight lines cross here; those of experts are not straight, and need the search
-        crossing = max(1, 1 + math.ceil((memory_1 - compute_1) / slope))
-        if crossing <= LARGEST_BATCH and computes(crossing) and not (crossing > 1 and computes(crossing - 1)):
-            return crossing
+    for first, second in ((1, 2), (LARGEST_BATCH // 2, LARGEST_BATCH)):
+        # Two straight lines cross once; of experts they are straight where every expert is read already.
+        (compute_1, memory_1), (compute_2, memory_2) = sides(first), sides(second)
+        slope = ((compute_2 - compute_1) - (memory_2 - memory_1)) / (second - first)
+        if slope > 0:
+            crossing = max(1, first + math.ceil((memory_1 - compute_1) / slope))
+            if crossing <= LARGEST_BATCH and computes(crossing) and not (crossing > 1 and computes(crossing - 1)):
+                return crossing
     low, high = 0, LARGEST_BATCH
     while high - low > 1:
         middle = (low + high) // 2
