@@ -19,7 +19,7 @@ from statistics import median
 import torch
 
 from isostate.costs.calibrate import Calibration, calibrate, first_quartile, own_clock, undisturbed
-from isostate.model import Decoder, ModelConfig, decayed_parameters
+from isostate.model import Decoder, ModelConfig, Recompute, decayed_parameters
 from isostate.train.heap import keep_freed_memory
 from isostate.train.optimizer import AdamW
 from isostate.train.reproducible import reproducible
@@ -43,6 +43,7 @@ class Case:
     batch: int = 4
     context: int = 256
     extras: dict | None = None
+    recompute: Recompute = "none"
 
     def config(self) -> ModelConfig:
         sizes = {"vocab_size": self.vocab_size, "n_layers": self.n_layers, "d_model": self.d_model}
@@ -50,11 +51,13 @@ class Case:
 
     def name(self) -> str:
         mixer = " ".join(str(value) for value in self.mixer.values())
-        extras = " ".join(str(value) for value in (self.extras or {}).values())
+        again = ["blocks again"] if self.recompute == "blocks" else []
+        extras = " ".join([*(str(value) for value in (self.extras or {}).values()), *again])
         sizes = f"{self.n_layers} x {self.d_model}, {self.vocab_size} words, {self.batch} x {self.context}"
         return f"{mixer} {extras}".strip() + f" ({sizes})"
 
 
+GPT2 = {"mlp": "gelu-tanh", "norm": "layer", "bias": "all", "dropout": 0.1, "position_embedding": "learned"}
 SOFTMAX, ALIBI = {"kind": "softmax"}, {"kind": "softmax", "positions": "alibi"}
 TRAINING = [
     Case({**SOFTMAX, "positions": "rotary"}, batch=8),
@@ -73,6 +76,9 @@ TRAINING = [
     Case({"kind": "power", "head_dim": 8}, d_model=64),
     Case({"kind": "power", "head_dim": 16, "gate": "head"}, context=512),
     Case({"kind": "power", "head_dim": 8, "degree": 4}, d_model=64, batch=2),
+    Case(SOFTMAX, extras=GPT2 | {"max_context": 256}),
+    Case({**SOFTMAX, "positions": "rotary"}, extras={"block": "parallel", "mlp": "geglu"}, recompute="blocks"),
+    Case({"kind": "power", "head_dim": 8, "gate": "head"}, extras={"dropout": 0.1}, recompute="blocks"),
 ]
 GENERATION = [
     Case({**SOFTMAX, "positions": "rotary"}, batch=1),
@@ -102,7 +108,7 @@ def prepare_updates(case: Case) -> Callable[[], list[float]]:
     tokens_BT, targets_BT = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def update() -> None:
-        model.loss(tokens_BT, targets_BT)[0].backward()
+        model.train_loss(tokens_BT, targets_BT, recompute=case.recompute).backward()
         optimizer.gradient_norm().item()
         optimizer.step(0.0, 1.0)
 
@@ -149,12 +155,10 @@ def measure() -> tuple[Calibration, list[list[float]], list[list[float]]]:
     return undisturbed(calibrations), seconds[: len(TRAINING)], seconds[len(TRAINING) :]
 
 
-def rows_of(
-    cases: list[Case], real: list[list[float]], predict: Callable[[ModelConfig, int, int], dict[str, float]]
-) -> list[dict]:
+def rows_of(cases: list[Case], real: list[list[float]], predict: Callable[[Case], dict[str, float]]) -> list[dict]:
     rows = []
     for case, times in zip(cases, real, strict=True):
-        predicted = sum(predict(case.config(), case.batch, case.context).values())
+        predicted = sum(predict(case).values())
         real_s = first_quartile(times)
         row = {
             "case": case.name(),
@@ -186,8 +190,10 @@ def main() -> None:
     with reproducible(threads, seed=0):
         calibration, updates, tokens = measure()
     facts = f"{machine(threads)}; first quartiles of {PASSES} passes, {time.perf_counter() - began:.0f} s"
-    training = rows_of(TRAINING, updates, calibration.training_s)
-    generation = rows_of(GENERATION, tokens, calibration.decode_s)
+    training = rows_of(
+        TRAINING, updates, lambda one: calibration.training_s(one.config(), one.batch, one.context, one.recompute)
+    )
+    generation = rows_of(GENERATION, tokens, lambda one: calibration.decode_s(one.config(), one.batch, one.context))
     print(facts)
     calls = 1e6 * calibration.train_call_s, 1e6 * calibration.decode_call_s
     print(f"a call: {calls[0]:.2f} us in training, {calls[1]:.2f} us in generation")

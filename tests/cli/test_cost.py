@@ -10,6 +10,7 @@ import time
 import pytest
 
 from isostate.cli import main
+from isostate.costs import training_memory
 from isostate.model import ModelConfig
 
 LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32,
@@ -38,7 +39,8 @@ def test_a_preset_and_its_config_json_cost_the_same(here, capsys):
     assert read["numbers"] == preset["numbers"]
     assert preset["numbers"]["params.total"] == 6_738_415_616
     assert preset["setting"] == {"batch": 1, "context": 4096, "dtype": "bf16", "hardware": "h100-sxm",
-                                 "tokens": 20 * 6_738_415_616, "devices": 1, "utilised": 0.4}  # fmt: skip
+                                 "tokens": 20 * 6_738_415_616, "devices": 1, "utilised": 0.4,
+                                 "recompute": "none"}  # fmt: skip
 
 
 def test_options_reach_the_sheet(capsys):
@@ -46,7 +48,7 @@ def test_options_reach_the_sheet(capsys):
                "--devices", "64", "--mfu", "0.5"]  # fmt: skip
     found = answer(["llama-3-8b", *options], capsys)
     assert found["setting"] == {"batch": 8, "context": 32_768, "dtype": "fp8", "hardware": "h200-sxm",
-                                "tokens": 10**12, "devices": 64, "utilised": 0.5}  # fmt: skip
+                                "tokens": 10**12, "devices": 64, "utilised": 0.5, "recompute": "none"}  # fmt: skip
     assert found["numbers"]["state.token_bytes"] == 2 * 32 * 8 * 128
 
 
@@ -56,19 +58,35 @@ def test_a_config_of_ours_is_counted_as_it_runs(here, capsys):
     assert found["numbers"]["params.total"] == model.param_count().total
     assert found["numbers"]["state.elements"] == model.state_size(64).elements
     assert "as the model runs here" in found["exact"]
-    assert found["numbers"]["activation_bytes"] > 0
+    memory = training_memory(model, 1, 64, precision="mixed")
+    assert found["numbers"]["activation_bytes"] == memory.kept.total_bytes
+    assert found["numbers"]["activation_layer_bytes"] == memory.kept.layer_bytes
+    assert found["numbers"]["peak_bytes"] == memory.total
 
 
-def test_two_stand_side_by_side(capsys):
-    pair = answer(["--compare", "llama-2-7b", "mamba-2.8b"], capsys)
-    assert [one["model"] for one in pair] == ["llama-2-7b", "mamba-2.8b"]
-    assert [one["setting"]["context"] for one in pair] == [2048, 2048]  # the longest that both were made for
-    own = answer(["--compare", "vit-b-16", "gpt2"], capsys)
-    assert [one["setting"]["context"] for one in own] == [197, 1024]
-    assert main(["cost", "--compare", "llama-2-7b", "mamba-2.8b"]) == 0
+def test_what_a_step_keeps_is_told_by_tensor_with_blocks_run_again_or_not(here, capsys):
+    whole = answer(["ours.json", "--context", "64", "--dtype", "fp32"], capsys)
+    again = answer(["ours.json", "--context", "64", "--dtype", "fp32", "--recompute", "blocks"], capsys)
+    for found in (whole, again):
+        kept = sum(row["times"] * row["nbytes"] for row in found["kept"])
+        assert kept == found["numbers"]["activation_bytes"] < found["numbers"]["peak_bytes"]
+    assert again["numbers"]["activation_bytes"] < whole["numbers"]["activation_bytes"]
+    assert [row["name"] for row in again["kept"] if row["part"] == "layer"] == ["block input"]
+    assert main(["cost", "ours.json", "--context", "64", "--recompute", "blocks"]) == 0
     told = capsys.readouterr().out
-    row = next(line for line in told.splitlines() if line.startswith("parameters"))
-    assert row.split() == ["parameters", "6,738,415,616", "2,768,345,600", "0.411", "x"]
+    assert "4.1 KB a layer, blocks run again" in told
+    assert "3 x 4.1K" in told
+    assert answer(["ours.json", "--dtype", "fp8"], capsys)["kept"] == []
+
+
+def test_a_presets_activations_are_told_when_they_are_asked_for(capsys):
+    plain, asked = answer(["gpt-1"], capsys), answer(["llama-2-7b", "--recompute", "none"], capsys)
+    assert plain["kept"] == []
+    rows = {row["name"]: row for row in asked["kept"]}
+    assert rows["block input"] == {"part": "layer", "name": "block input", "nbytes": 4096 * 4096 * 2, "times": 32}
+    assert rows["MLP gate and up"]["nbytes"] == 2 * 4096 * 11008 * 2
+    assert main(["cost", "gpt-1"]) == 0
+    assert "not counted: --recompute none or blocks counts them" in capsys.readouterr().out
 
 
 def test_presets_are_listed(capsys):
@@ -104,6 +122,8 @@ MISTAKES = {
     "half a token": (["gpt2", "--context", "1.5"], "--context: '1.5' is not a whole number"),
     "no batch": (["gpt2", "--batch", "0"], "batch = 0: must be at least 1"),
     "no tokens": (["gpt2", "--tokens", "0"], "--tokens: 0 is not a positive finite number"),
+    "unknown recomputation": (["gpt2", "--recompute", "block"], '--recompute block: unknown (did you mean "blocks"?)'),
+    "memory of a model without blocks": (["mixtral-8x7b", "--recompute", "none"], "no mixture of experts"),
     "more than the peak": (["gpt2", "--mfu", "1.5"], "utilisation 1.5: a share of the peak"),
     "missing file": (["absent.json"], "no file absent.json"),
     "impossible heads": (["heads.json"], "num_attention_heads = 33: must divide hidden_size = 4096"),

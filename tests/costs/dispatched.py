@@ -56,8 +56,10 @@ def elements_made(work: Callable[[], object]) -> float:
 
 
 def model_of(mixer: MixerConfig, **changes) -> ModelConfig:
+    """`changes` may ask for biases: then the mixer has its part of them."""
     sizes = {"vocab_size": VOCABULARY, "n_layers": 2, "d_model": mixer.d_model}
-    return ModelConfig.parse(sizes | {"mixer": mixer.to_dict()} | changes, "m")
+    given = {key: value for key, value in mixer.to_dict().items() if key != "bias"}
+    return ModelConfig.parse(sizes | {"mixer": given} | changes, "m")
 
 
 def tokens(batch: int, context: int) -> Tensor:

@@ -115,7 +115,7 @@ def test_a_real_calibration_predicts_a_real_update_within_a_factor_of_two():
     config = model_of(CASES[0], n_layers=4, d_ff=256)
     batch, context = 8, 128
     model, tokens_BT = Decoder(config), tokens(batch, context)
-    real = seconds_of(lambda: model.loss(tokens_BT, tokens_BT)[0].backward())
+    real = seconds_of(lambda: model.train_loss(tokens_BT, tokens_BT).backward())
     predicted = sum(calibration.training_s(config, batch, context).values())
     assert 0.5 < predicted / real < 2
     token = sum(calibration.decode_s(config, 1, 64).values())

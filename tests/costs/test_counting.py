@@ -16,6 +16,7 @@ from isostate import costs
 from isostate.costs import counting
 from isostate.costs.decoder import decoder_operators
 from isostate.costs.sublayer import Run
+from isostate.model import Decoder
 from tests.costs.configurations import ALL
 
 
@@ -73,6 +74,27 @@ def test_growth_of_the_process_is_of_memory_that_is_touched():
     assert 30e6 < int(done.stdout) < 40e6
 
 
+@pytest.mark.parametrize("name", ["softmax-2kv/rotary/dropped", "window-2kv/alibi/rms/window=7", "everything, power"])
+def test_fake_tensors_count_what_real_ones_do_and_leave_no_fake_table_behind(name):
+    config, batch, context = ALL[name]
+
+    def counts() -> tuple[int, ...]:
+        model, tokens_BT = Decoder(config), torch.zeros(batch, context, dtype=torch.long)
+
+        def step() -> torch.Tensor:
+            return model.train_loss(tokens_BT, tokens_BT)
+
+        kept = counting.kept_bytes(model.parameters(), step)
+        return counting.matmul_flops(lambda: step().backward()), kept
+
+    real = counts()
+    with counting.fake_tensors():
+        assert counts() == real
+        assert type(torch.ones(1)).__name__ == "FakeTensor"
+    assert counts() == real
+    assert type(torch.ones(1)) is torch.Tensor
+
+
 class NoTensors(TorchDispatchMode):
     """Fails at any operation of torch's."""
 
@@ -95,7 +117,6 @@ def test_counting_builds_no_module_and_runs_no_operation(monkeypatch):
             costs.state_bytes(config, batch, context)
             costs.forward_cost(config, batch, context, causal="halved")
             decoder_operators(config, Run(batch, context, "decode"))
-            costs.kept_elements(config, batch, context)
             for recompute in ("none", "blocks"):
                 costs.step_flops(config, batch, context, recompute=recompute)
                 costs.kept_activations(config, batch, context, recompute=recompute)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from isostate.config import UserError
 from isostate.costs.kernels import STREAMS
 from isostate.costs.mixer_kernels import mixer_parts
 from isostate.costs.operators import training_parts
@@ -40,15 +41,20 @@ WIDE = [
     MambaConfig(d_model=64),
     S4Config(d_model=64, d_state=16),
 ]
-EXTRAS = [{"mlp": "gelu", "norm": "layer"}, {"conv_taps": 4}]
+EXTRAS = [
+    {"mlp": "gelu", "norm": "layer"},
+    {"conv_taps": 4},
+    {"mlp": "squared-relu", "block": "parallel", "bias": "all", "dropout": 0.1},
+    {"mlp": "geglu", "bias": "qkv"},
+]
 
 
 def counts(config) -> tuple[int, int]:
     """Operations of a forward and of a backward."""
     model, tokens_BT = Decoder(config), tokens(BATCH, CONTEXT)
-    model.loss(tokens_BT, tokens_BT)[0].backward()  # fills what layers cache, and the gradients
+    model.train_loss(tokens_BT, tokens_BT).backward()  # fills what layers cache, and the gradients
     losses = []
-    forward = dispatched(lambda: losses.append(model.loss(tokens_BT, tokens_BT)[0]))
+    forward = dispatched(lambda: losses.append(model.train_loss(tokens_BT, tokens_BT)))
     return forward, dispatched(lambda: losses[0].backward())
 
 
@@ -72,8 +78,8 @@ def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer):
 def test_kernels_write_the_elements_that_torch_writes(mixer):
     config = model_of(mixer, d_ff=176, vocab_size=256)
     model, tokens_BT = Decoder(config), tokens(BATCH, 512)
-    model.loss(tokens_BT, tokens_BT)[0].backward()
-    written = elements_made(lambda: model.loss(tokens_BT, tokens_BT)[0].backward())
+    model.train_loss(tokens_BT, tokens_BT).backward()
+    written = elements_made(lambda: model.train_loss(tokens_BT, tokens_BT).backward())
     parts = [part for part in training_parts(config, BATCH, 512) if part.name != "optimizer"]
     mine = sum(
         part.times * kernel.times * math.prod(kernel.shape)
@@ -88,5 +94,7 @@ def test_a_mixer_whose_kernels_are_not_written_is_told():
     class OtherConfig(MixerConfig):
         kind: str = "other"
 
-    with pytest.raises(ValueError, match="mixer 'other': its kernels are not written down"):
+    with pytest.raises(UserError, match="mixer 'other': its kernels are not written down"):
         mixer_parts(OtherConfig(d_model=8), 1, 8)
+    with pytest.raises(UserError, match=r"attention_dropout: .* no time is predicted; set it to 0"):
+        mixer_parts(SoftmaxConfig(d_model=8, n_heads=1, attention_dropout=0.1), 1, 8)

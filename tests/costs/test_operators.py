@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from isostate.costs import counting, forward_cost
 from isostate.costs.operators import decode_operators, forward_operators, training_operators, training_parts
@@ -17,6 +16,8 @@ BATCH = 3
 every_case = pytest.mark.parametrize("mixer", CASES, ids=name_of)
 OPTIONS = {
     "defaults": {},
+    "parallel, biases, dropout": {"block": "parallel", "bias": "all", "dropout": 0.1, "mlp": "squared-relu"},
+    "learned positions, cap": {"position_embedding": "learned", "max_context": 130, "logit_cap": 30.0, "mlp": "reglu"},
     "gelu and layer norm": {"mlp": "gelu", "norm": "layer"},
     "convolution, untied": {"conv_taps": 4, "embeddings": "untied"},
 }
@@ -34,28 +35,16 @@ def test_a_forwards_matmul_flops_are_the_cost_models_to_the_integer(mixer, optio
         assert matmul_of(forward_operators(config, BATCH, context)) == forward_cost(config, BATCH, context).matmul_flops
 
 
-def fused_attention_backward(grad, query, key, *args, out_shape=None, **kwargs) -> int:
-    """Five products of queries and keys, the scores made again; FlopCounterMode knows none of them."""
-    *rows, queries, size = query
-    return 10 * rows[0] * rows[1] * queries * key[-2] * size
-
-
+@pytest.mark.parametrize("recompute", ["none", "blocks"])
+@pytest.mark.parametrize("options", OPTIONS)
 @every_case
-def test_an_updates_matmul_flops_are_those_that_torch_counts(mixer, monkeypatch):
-    backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    counter = counting.FlopCounterMode
-    monkeypatch.setattr(
-        counting,
-        "FlopCounterMode",
-        lambda **given: counter(
-            display=False, custom_mapping={**given["custom_mapping"], backward: fused_attention_backward}
-        ),
-    )
-    for context, options in ((1, {"mlp": "gelu"}), (50, {}), (130, {"conv_taps": 4, "norm": "layer"})):
-        config = model_of(mixer, **options)
-        model, tokens_BT = Decoder(config), tokens(BATCH, context)
-        counted = counting.matmul_flops(lambda m=model, t=tokens_BT: m.loss(t, t)[0].backward())
-        assert matmul_of(training_operators(config, BATCH, context)) == counted
+def test_an_updates_matmul_flops_are_those_that_torch_counts(mixer, options, recompute):
+    config = model_of(mixer, **OPTIONS[options])
+    model = Decoder(config)
+    for context in (1, 50, 130):
+        tokens_BT = tokens(BATCH, context)
+        counted = counting.matmul_flops(lambda t=tokens_BT: model.train_loss(t, t, recompute=recompute).backward())
+        assert matmul_of(training_operators(config, BATCH, context, recompute)) == counted
 
 
 def test_the_head_in_pieces_counts_every_row_once():

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from isostate.cli.cost_models import subject_named
 from isostate.cli.cost_page_data import page_data
 from isostate.costs.decoder import of_config
 from isostate.costs.hardware_table import find_hardware
@@ -39,6 +40,8 @@ SET = """([key, index]) => {
 
 
 def subject_of(case) -> Subject:
+    if case == "gpt-2-124m":  # as `--recompute` asks for it
+        return subject_named(case, with_memory=True)
     if isinstance(case, str):
         return of_preset(find_preset(case))
     model = ModelConfig.parse({"vocab_size": 97, "n_layers": 3, "d_model": 32, "mixer": case}, "test")
@@ -63,9 +66,16 @@ def test_only_the_pages_own_script_may_run_and_nothing_is_loaded():
 def test_the_page_says_what_is_exact_and_what_was_published():
     page = render_cost(data_of(subject_of("gpt-2-124m"))[1])
     assert "Exact: parameters, matmul FLOPs and state" in page
-    assert "Estimated: other FLOPs" in page
+    assert "Estimated: the peak of a step in 16 bits; other FLOPs" in page
     assert "Published 124,439,808 (number of parameters of the released weights): met." in page
     assert "Published 117M (Radford et al. 2019, table 2): differs, because the README" in page
+
+
+def test_the_page_lists_what_a_step_keeps():
+    page = render_cost(data_of(subject_of("gpt-2-124m"))[1])
+    assert "At batch 1, context 1,024, bf16, everything kept; tensor by tensor." in page
+    assert "<td>12 layers of 6,291,456</td><td>75,497,472</td>" in page  # of 4 D
+    assert "Kept for the backward" not in render_cost(data_of(subject_of("llama-2-7b"))[1])
 
 
 def test_hostile_names_stay_text():
@@ -109,6 +119,9 @@ def test_wherever_the_sliders_stand_the_page_shows_pythons_numbers(case, started
             here = Setting(batch, context, dtype, device, tokens, devices, at.utilised)
             told = {"batch": batch, "context": context, "dtype": dtype, "hardware": hardware, "tokens": tokens,
                     "devices": devices}  # fmt: skip
+            if subject.memory:
+                told["recompute"] = controls["recompute"][seen % 2]
+                here = dataclasses.replace(here, recompute=told["recompute"])
             for key, chosen in told.items():
                 opened.page.evaluate(SET, [key, controls[key].index(chosen)])
             shown, operators, _ = opened.page.evaluate(READ)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOKENS_PER_PARAMETER = 20  # of --tokens, where it is left out: about Chinchilla's (Hoffmann et al. 2022)
 MEASURED = "this"
+RECOMPUTE = ("none", "blocks")
 
 ModelArgument = Annotated[
     str | None,
@@ -42,6 +43,15 @@ TokensOption = Annotated[
 ]
 DevicesOption = Annotated[int, typer.Option("--devices", metavar="N", help="That train it.")]
 MfuOption = Annotated[float, typer.Option("--mfu", help="Share of the peak that training reaches.")]
+RecomputeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recompute",
+        metavar="WHAT",
+        help="Tell what a training step keeps: `none`, or `blocks` run again. [default: none, of our own configs only]",
+        show_default=False,
+    ),
+]
 ListOption = Annotated[bool, typer.Option("--list", help="List the presets.")]
 CompareOption = Annotated[
     tuple[str, str] | None, typer.Option("--compare", metavar="A B", help="Two models side by side.")
@@ -53,6 +63,9 @@ SweepOption = Annotated[
 FitOnOption = Annotated[
     str | None,
     typer.Option("--fit-on", metavar="DEVICES", help='Rank the layouts that train it there: "64 x h100-80".'),
+]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Build the model, run it, and compare: exit code 1 where anything differs.")
 ]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write sheet.json and sheet.html, or the sweep's figure.")
@@ -69,25 +82,30 @@ def cost(
     tokens: TokensOption = None,
     devices: DevicesOption = 1,
     mfu: MfuOption = 0.4,
+    recompute: RecomputeOption = None,
     compare: CompareOption = None,
     sweep: SweepOption = None,
     fit_on: FitOnOption = None,
     list_: ListOption = False,
+    verify: VerifyOption = False,
     out: OutOption = None,
     formats: FormatsOption = "html",
     json: JsonOption = False,
 ) -> int:
-    """What a model costs: parameters, FLOPs, bytes, seconds, dollars. Runs nothing."""
-    from isostate.cli import cost_layouts, cost_sweep, cost_words
+    """What a model costs: parameters, FLOPs, bytes, seconds, dollars. Runs nothing but what --verify runs."""
+    from isostate.cli import cost_layouts, cost_sweep, cost_verify, cost_words
     from isostate.cli.cost_models import list_presets, subject_named
 
     if list_:
         show.print_json(list_presets()) if json else cost_words.print_presets(list_presets())
         return 0
-    names = _models(model, compare, sweep, fit_on)
-    asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu}
+    names = _models(model, compare, sweep, fit_on, verify)
+    if verify:
+        return cost_verify.verify(names[0], batch, context, json)
+    asked = {"batch": batch, "context": context, "dtype": dtype, "tokens": tokens, "devices": devices, "mfu": mfu,
+             "recompute": recompute}  # fmt: skip
     device = _device(hardware)
-    subjects = [subject_named(name) for name in names]
+    subjects = [subject_named(name, recompute is not None) for name in names]
     if compare is not None and context is None and not any(subject.fixed for subject in subjects):
         asked["context"] = str(min(subject.context for subject in subjects))  # both at one length
     settings = [_setting(subject, device, asked) for subject in subjects]
@@ -101,24 +119,38 @@ def cost(
     files = _write(sheets, subjects, settings, out) if out else []
     if json:
         show.print_json(sheets[0] if compare is None else sheets)
-    elif compare is None:
-        cost_words.print_sheet(sheets[0])
     else:
-        cost_words.print_compared(sheets)
-    if not json:
-        for path in files:
-            show.console().print(f"wrote {path}", soft_wrap=True)
+        _tell(sheets, files)
     return 0
 
 
+def _tell(sheets: list[dict[str, Any]], files: list[Path]) -> None:
+    from isostate.cli.cost_compared import print_compared
+    from isostate.cli.cost_words import print_sheet
+
+    if len(sheets) == 1:
+        print_sheet(sheets[0])
+    else:
+        print_compared(sheets)
+    for path in files:
+        show.console().print(f"wrote {path}", soft_wrap=True)
+
+
 def _models(
-    model: str | None, compare: tuple[str, str] | None, sweep: tuple[str, str] | None, fit_on: str | None
+    model: str | None,
+    compare: tuple[str, str] | None,
+    sweep: tuple[str, str] | None,
+    fit_on: str | None,
+    verify: bool,
 ) -> list[str]:
-    if sweep is not None and fit_on is not None:
-        raise UserError("--sweep and --fit-on are two questions: ask one at a time")
+    questions = {"--compare": compare is not None, "--sweep": sweep is not None, "--fit-on": fit_on is not None,
+                 "--verify": verify}  # fmt: skip
+    asked = [name for name, given in questions.items() if given]
+    if compare is not None and (model is not None or len(asked) > 1):
+        raise UserError("--compare names both models: leave out MODEL, --sweep, --fit-on and --verify")
+    if len(asked) > 1:
+        raise UserError(f"{' and '.join(asked)} are {len(asked)} questions: ask one at a time")
     if compare is not None:
-        if model is not None or sweep is not None or fit_on is not None:
-            raise UserError("--compare names both models: leave out MODEL, --sweep and --fit-on")
         return list(compare)
     if model is None:
         raise UserError("no MODEL given; `isostate cost --list` lists the presets, `isostate cost --help` the rest")
@@ -149,7 +181,10 @@ def _setting(subject: Subject, device: Any, asked: dict[str, Any]) -> Setting:
     tokens = TOKENS_PER_PARAMETER * subject.params.total
     if asked["tokens"] is not None:
         tokens = round(number_of(asked["tokens"], "--tokens"))
-    return Setting(asked["batch"], context, dtype, device, tokens, asked["devices"], asked["mfu"])
+    recompute: Any = asked["recompute"] or "none"
+    if recompute not in RECOMPUTE:
+        raise UserError(f"--recompute {recompute}: unknown{nearest(recompute, RECOMPUTE)}; known: none, blocks")
+    return Setting(asked["batch"], context, dtype, device, tokens, asked["devices"], asked["mfu"], recompute)
 
 
 def _write(sheets: list[dict[str, Any]], subjects: list[Subject], settings: list[Setting], folder: Path) -> list[Path]:

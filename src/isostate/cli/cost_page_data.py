@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isostate.cli import show
 from isostate.config import UserError
 from isostate.costs.closed_form import LONGEST, closed_form
 from isostate.costs.hardware_table import BYTES_OF, Hardware, hardware_table
 from isostate.costs.roofline import stated_efficiency
-from isostate.costs.sheet import Setting
+from isostate.costs.sheet import PRECISION_OF, Setting, kept_numbers
 from isostate.costs.subject import Subject
+
+if TYPE_CHECKING:
+    from isostate.model import Recompute
 
 DTYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8")  # of whole bytes an element
 MOST_BATCH, MOST_DEVICES = 2**12, 2**15
+KEEPING: dict[Recompute, str] = {"none": "everything", "blocks": "the inputs of blocks, which run again"}
 LONGEST_BUILT = 2**16  # tokens, where every context is counted for itself
 
 
@@ -36,10 +40,11 @@ def page_data(subject: Subject, at: Setting, sheet: dict[str, Any]) -> dict[str,
             "context": subject.context,
             "limited": subject.limit is not None or subject.fixed is not None,
             "keeps_state": subject.ratio is not None,
-            "saves": subject.saved_elements is not None,
         },
-        "controls": _controls(at, offered, devices),
+        "controls": _controls(subject, at, offered, devices),
         "hardware": {name: _device(row) for name, row in devices.items()},
+        "kept": _kept(subject, at, offered),
+        "precisions": PRECISION_OF if subject.memory else {},
         "bytes": {name: int(BYTES_OF[name]) for name in DTYPES},
         "start": sheet["setting"],
     }
@@ -55,10 +60,17 @@ def contexts(subject: Subject, at: Setting) -> list[int]:
     return sorted(powers | {subject.context, at.context, end})
 
 
-def _controls(at: Setting, offered: list[int], devices: dict[str, Hardware]) -> list[dict[str, Any]]:
+def _controls(subject: Subject, at: Setting, offered: list[int], devices: dict[str, Hardware]) -> list[dict[str, Any]]:
     tokens = sorted({digit * 10**power for power in range(6, 15) for digit in (1, 2, 5)} | {at.tokens})
+    keeping = {
+        "key": "recompute",
+        "label": "to train, keep",
+        "kind": "select",
+        "values": list(KEEPING),
+        "labels": list(KEEPING.values()),
+    }
     return [
-        _slider("batch", "batch", _powers(MOST_BATCH, at.batch)),
+        _slider("batch", "batch", _batches(at)),
         _slider("context", "context", offered),
         _slider("tokens", "tokens to train on", tokens)
         | {"labels": [show.decimal(one).replace("G", "B") for one in tokens]},
@@ -71,7 +83,32 @@ def _controls(at: Setting, offered: list[int], devices: dict[str, Hardware]) -> 
             "values": list(devices),
             "labels": [f"{name}: {row.title}" for name, row in devices.items()],
         },
+        *([keeping] if subject.memory else []),
     ]
+
+
+def _batches(at: Setting) -> list[int]:
+    return _powers(MOST_BATCH, at.batch)
+
+
+def _kept(subject: Subject, at: Setting, offered: list[int]) -> dict[str, Any]:
+    """{precision: {recompute: {context: {batch: [all, a layer's, peak]}}}}, in texts: a tape has no closed form."""
+    memory = subject.memory
+    told: dict[str, Any] = {}
+    if memory is None:
+        return {}
+    for precision in dict.fromkeys(PRECISION_OF.values()):
+        told[precision] = {
+            recompute: {
+                str(context): {
+                    str(batch): [str(n) for n in kept_numbers(memory(batch, context, precision, recompute)).values()]
+                    for batch in _batches(at)
+                }
+                for context in offered
+            }
+            for recompute in KEEPING
+        }
+    return told
 
 
 def _slider(key: str, label: str, values: list[int]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from isostate.cli import show
 
-MOST_OPERATORS = 10  # rows; the rest stand together
+MOST_OPERATORS, MOST_KEPT = 10, 8  # rows; the rest stand together
 YEAR, DAY = 365.25 * 86_400, 86_400
 # (unit, seconds, below which it is used): three digits never become 1e+03 of the smaller one
 UNITS: tuple[tuple[str, float, float], ...] = (
@@ -33,31 +33,14 @@ def print_sheet(sheet: dict[str, Any]) -> None:
         if title == "FLOPs":
             screen.print()
             screen.print(operators(sheet["operators"]))
+        if title == "bytes" and sheet["kept"]:
+            screen.print()
+            screen.print(activations(sheet["kept"]))
     screen.print()
     for name in ("exact", "estimated", "source"):
         screen.print(facts("", [(name, sheet[name])]))
     for alarm in sheet["alarms"]:
         screen.print(f"alarm: {alarm}", soft_wrap=True)
-
-
-def print_compared(sheets: Sequence[dict[str, Any]]) -> None:
-    """Two models beside each other, and the second over the first where both are numbers."""
-    screen = show.console()
-    listed = [rows_of(sheet) for sheet in sheets]
-    names = list(dict.fromkeys(name for rows in listed for name in rows))
-    cells = []
-    for name in names:
-        pair = [rows.get(name, (None, "–")) for rows in listed]
-        (first, text), (second, other) = pair
-        over = f"{show.decimal(second / first)} x" if first and second is not None else ""
-        cells.append([name, text, other, over])
-    screen.print(show.table(["", *(sheet["model"] for sheet in sheets), "second / first"], cells))
-    screen.print()
-    for sheet in sheets:
-        screen.print(f"{sheet['model']}: {setting_words(sheet['setting'])}", soft_wrap=True)
-    for sheet in sheets:
-        for alarm in sheet["alarms"]:
-            screen.print(f"alarm: {sheet['model']}: {alarm}", soft_wrap=True)
 
 
 def print_presets(rows: Sequence[dict[str, Any]]) -> None:
@@ -67,8 +50,8 @@ def print_presets(rows: Sequence[dict[str, Any]]) -> None:
             row["name"],
             row["family"],
             str(row["year"]),
-            _count(row["parameters"]),
-            "" if row["active"] == row["parameters"] else _count(row["active"]),
+            count(row["parameters"]),
+            "" if row["active"] == row["parameters"] else count(row["active"]),
             f"{row['context']:,}",
         ]
         for row in rows
@@ -150,8 +133,29 @@ def kept(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str]
     )
     rows.append(("to train", f"{show.decimal(found['training_bytes'], 'B')} = weights + {train}"))
     if "activation_bytes" in found:
-        rows.append(("", f"and {show.decimal(found['activation_bytes'], 'B')} of saved activations (float32)"))
+        how = {"none": "everything is kept", "blocks": "blocks run again"}[setting["recompute"]]
+        each = f"{show.decimal(found['activation_layer_bytes'], 'B')} a layer, {how}"
+        rows.append(("activations", f"{amount(found['activation_bytes'])} kept for the backward: {each}"))
+        rows.append(("peak of a step", f"{amount(found['peak_bytes'])}, what comes and goes included"))
+    else:
+        advice = "--recompute none or blocks counts them, in 16 or 32 bits, where Isostate has the blocks"
+        rows.append(("activations", f"not counted: {advice}"))
     return rows
+
+
+def activations(rows: Sequence[dict[str, Any]]) -> Table:
+    """The largest of what is kept, and the rest together."""
+    totals = [(row["times"] * row["nbytes"], row) for row in rows]
+    whole = sum(total for total, _ in totals)
+    totals.sort(key=lambda pair: -pair[0])
+    cells = []
+    for total, row in totals[:MOST_KEPT]:
+        each = f"{row['times']} x {show.decimal(row['nbytes'])}" if row["part"] == "layer" else row["part"]
+        cells.append([row["name"], each, show.decimal(total), f"{100 * total / whole:.1f}"])
+    if rest := totals[MOST_KEPT:]:
+        summed = sum(total for total, _ in rest)
+        cells.append([f"{len(rest)} others", "", show.decimal(summed), f"{100 * summed / whole:.1f}"])
+    return show.table(["kept for the backward", "layers", "bytes", "%"], cells)
 
 
 def times(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str]]:
@@ -167,7 +171,7 @@ def times(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str
         fits = found["decode.largest_batch"]
         rows.append(("compute-bound", turns + ("" if fits is None else f"; {fits:,} sequences fit")))
     devices = "1 device" if setting["devices"] == 1 else f"{setting['devices']:,} devices"
-    rows.append(("training", f"{_count(setting['tokens'])} tokens, {flop(found['training.total_flops'])}"))
+    rows.append(("training", f"{count(setting['tokens'])} tokens, {flop(found['training.total_flops'])}"))
     bill = [f"{seconds(found['training.seconds'])} on {devices} at {100 * setting['utilised']:.3g} % MFU"]
     if found["training.dollars_low"] is not None:
         bill.append(f"{dollars(found['training.dollars_low'])} to {dollars(found['training.dollars_high'])}")
@@ -175,42 +179,6 @@ def times(found: dict[str, Any], setting: dict[str, Any]) -> list[tuple[str, str
         bill.append(show.decimal(1000 * found["training.kwh"], "Wh").replace("K", "k"))
     rows.append(("", ", ".join(bill)))
     return rows
-
-
-def rows_of(sheet: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
-    """The lines of a comparison: name -> (number, its text)."""
-    found = sheet["numbers"]
-    lines = {
-        "parameters": ("params.total", "{:,}".format),
-        "non-embedding": ("params.non_embedding", "{:,}".format),
-        "active": ("params.active", "{:,}".format),
-        "forward, matmul": ("forward.matmul_flops", flop),
-        "training step, matmul": ("training.matmul_flops", flop),
-        "decoded token, matmul": ("decode.token_flops", flop),
-        "weights : state FLOPs": ("ratio.value", show.decimal),
-        "weights": ("weights_bytes", _bytes),
-        "state, next token": ("state.token_bytes", _bytes),
-        "state, a sequence": ("state.sequence_bytes", _bytes),
-        "to train, no activations": ("training_bytes", _bytes),
-        "prefill": ("forward.seconds", seconds),
-        "prefill bound by": ("forward.bound", str),
-        "decoded step": ("decode.seconds", seconds),
-        "decode bound by": ("decode.bound", str),
-        "tokens/s": ("decode.tokens_per_s", show.decimal),
-        "compute-bound from batch": ("decode.critical_batch", "{:,}".format),
-        "sequences that fit": ("decode.largest_batch", "{:,}".format),
-        "training tokens": ("tokens", _count),
-        "training, matmul": ("training.total_flops", flop),
-        "training time": ("training.seconds", seconds),
-        "dollars, lowest": ("training.dollars_low", dollars),
-        "dollars, highest": ("training.dollars_high", dollars),
-    }
-    values = {**found, "tokens": sheet["setting"]["tokens"]}
-    told = {name: (values.get(key), write) for name, (key, write) in lines.items()}
-    return {
-        name: (value if isinstance(value, (int, float)) else None, "–" if value is None else write(value))  # type: ignore[operator]
-        for name, (value, write) in told.items()
-    }
 
 
 def facts(title: str, rows: Sequence[tuple[str, str]]) -> Table:
@@ -243,7 +211,7 @@ def seconds(time_s: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    return f"${_count(amount)}"
+    return f"${count(amount)}"
 
 
 def bound(found: dict[str, Any], name: str) -> str:
@@ -253,12 +221,12 @@ def bound(found: dict[str, Any], name: str) -> str:
     return f"{which}-bound ({100 * share:.0f} % of it)"
 
 
-def _count(number: float) -> str:
+def count(number: float) -> str:
     """'6.74B': parameters, tokens and dollars are counted in billions."""
     return show.decimal(number).replace("G", "B")
 
 
-def _bytes(n_bytes: int) -> str:
+def decimal_bytes(n_bytes: int) -> str:
     return show.decimal(n_bytes, "B")
 
 

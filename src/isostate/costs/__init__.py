@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isostate.costs.activations import Activation, Activations, gpt_block_bytes, kept_activations, kept_elements
+    from isostate.costs.activations import Activation, Activations, gpt_block_bytes, kept_activations
     from isostate.costs.flops import StepFlops, step_flops
     from isostate.costs.hardware import measure_bandwidth, measure_gemm
     from isostate.costs.model import forward_cost
@@ -35,7 +35,6 @@ MODULES = {
     "forward_cost": "model",
     "gpt_block_bytes": "activations",
     "kept_activations": "activations",
-    "kept_elements": "activations",
     "measure_bandwidth": "hardware",
     "measure_gemm": "hardware",
     "model_state_bytes": "precision",
@@ -58,7 +57,6 @@ __all__ = [
     "forward_cost",
     "gpt_block_bytes",
     "kept_activations",
-    "kept_elements",
     "measure_bandwidth",
     "measure_gemm",
     "model_state_bytes",

@@ -91,15 +91,6 @@ def kept_by(
     return Activations(tuple(rows))
 
 
-def kept_elements(config: ModelConfig, batch: int, context: int) -> int:
-    """Of float32, as a step keeps them, by a line in the batch: that of two sequences or more.
-
-    Of a single one torch copies less where all scores are held: `kept_activations` tells.
-    """
-    two, three = (kept_activations(config, some, context).total_bytes for some in (2, 3))
-    return (two + (batch - 2) * (three - two)) // PRECISIONS["fp32"].activation
-
-
 def _with_fused_kernels(config: ModelConfig) -> ModelConfig:
     """Softmax attention drops inside its kernel: as if it did not drop."""
 

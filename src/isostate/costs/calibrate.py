@@ -27,6 +27,7 @@ from isostate.costs.measured_kernels import CACHED_POOL, MEASURED, MEMORY_POOL, 
 from isostate.costs.operators import training_parts
 from isostate.costs.training import peak_train_bytes
 from isostate.model import Decoder, ModelConfig
+from isostate.model.decoder import Recompute
 
 LARGEST_FLOPS, LARGEST_ELEMENTS = 6e8, 2**24  # of a measured kernel; larger ones run at the rate of the nearest
 ROUNDS, ROUND_S = 5, 2e-3  # the first quartile of so many, each at least so long
@@ -97,10 +98,12 @@ class Calibration:
             for part in parts
         }
 
-    def training_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:
+    def training_s(
+        self, config: ModelConfig, batch: int, context: int, recompute: Recompute = "none"
+    ) -> dict[str, float]:
         """Seconds of one update by operator, as `train/` makes it without clipping."""
-        used = peak_train_bytes(config, batch, context)
-        return self.seconds_of(training_parts(config, batch, context), self.train_call_s, used)
+        used = peak_train_bytes(config, batch, context, recompute)
+        return self.seconds_of(training_parts(config, batch, context, recompute), self.train_call_s, used)
 
     def decode_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:
         """Seconds of one token for each of `batch` sequences behind `context` tokens, by operator."""
@@ -216,7 +219,7 @@ def _tiny_update_s(config: ModelConfig) -> float:
     tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    return first_quartile(_timed(lambda: model.loss(tokens_BT, tokens_BT)[0].backward()))
+    return first_quartile(_timed(lambda: model.train_loss(tokens_BT, tokens_BT).backward()))
 
 
 def _tiny_decode_s(config: ModelConfig) -> float:

@@ -47,7 +47,7 @@ def closed_form(subject: Subject, contexts: Sequence[int]) -> dict[str, Any]:
     columns = [_counts(subject, *point) for point in sampled]
     solved = _solve(terms, "prefill", sampled, columns)
     _check(terms, "prefill", checked, [_counts(subject, *point) for point in checked], solved)
-    names = ("train_matmul", "train_other", "state", "growth", "ratio_weight", "ratio_state", "saved")
+    names = ("train_matmul", "train_other", "state", "growth", "ratio_weight", "ratio_state")
     return _texts(program | dict(zip(names, solved, strict=True)))
 
 
@@ -129,8 +129,7 @@ def _counts(subject: Subject, batch: int, context: int) -> list[int]:
     after = subject.state_size(context).elements if subject.generates else 0
     growth = subject.state_size(context + 1).elements - after if subject.generates else 0
     on = (ratio.weight_flops, ratio.state_flops) if ratio else (0, 0)
-    saved = subject.saved_elements(batch, context) if subject.saved_elements else 0
-    return [train.matmul_flops, train.other_flops, after, growth, *on, saved]
+    return [train.matmul_flops, train.other_flops, after, growth, *on]
 
 
 def _solve(

@@ -1,7 +1,8 @@
 """Counting what torch really does: matmul FLOPs, kept bytes, the peak of allocated bytes, growth of the process.
 
 torch's own counters miss some of it: `FlopCounterMode` knows neither the CPU's fused attention nor addition in place;
-`saved_tensors_hooks` calls for every view and for graphs that are gone by the end.
+`saved_tensors_hooks` calls for every view and for graphs that are gone by the end. All but the allocator's peak can be
+counted of `fake_tensors` too, which have sizes and no numbers: what a processor would run of a model that fits none.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from isostate.mixers import feature_maps, projections, rotary
@@ -51,6 +55,24 @@ def matmul_flops(work: Callable[..., object], *arguments: object) -> int:
     return counter.get_total_flops()
 
 
+class _NothingStored(TorchDispatchMode):
+    """Answers the model's questions of fake tensors, whether any number is not zero, as from an empty state: no."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return False if func is torch.ops.aten._local_scalar_dense.default else func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def fake_tensors() -> Iterator[None]:
+    """Inside, models are built and run without memory and without arithmetic, by the operators of a CPU."""
+    forget_tables()
+    try:
+        with FakeTensorMode(), _NothingStored():
+            yield
+    finally:
+        forget_tables()
+
+
 class _Held:
     """A kept tensor, as long as a graph holds it."""
 
@@ -60,7 +82,7 @@ class _Held:
 
 def kept_storages(excluded: Iterable[Tensor], work: Callable[..., object], *arguments: object) -> Counter[int]:
     """Of the storages that the graph behind the work's result keeps, each once: how many of each size in bytes."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in excluded}
+    known = {tensor.untyped_storage()._cdata for tensor in excluded}  # fake ones have no address
     packed: list[weakref.ref[_Held]] = []
 
     def pack(tensor: Tensor) -> _Held:
@@ -71,7 +93,7 @@ def kept_storages(excluded: Iterable[Tensor], work: Callable[..., object], *argu
     with saved_tensors_hooks(pack, lambda held: held.tensor):
         result = work(*arguments)
     alive = [held.tensor.untyped_storage() for reference in packed if (held := reference()) is not None]
-    sizes = {storage.data_ptr(): storage.nbytes() for storage in alive if storage.data_ptr() not in known}
+    sizes = {storage._cdata: storage.nbytes() for storage in alive if storage._cdata not in known}
     del result
     return Counter(sizes.values())
 

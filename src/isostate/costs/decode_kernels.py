@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls, repeated
+from isostate.costs.kernels import ACTING, FLOAT32_BYTES, Kernel, Part, calls, repeated
 from isostate.costs.mamba2_kernels import mamba2_step
 from isostate.costs.mamba_kernels import mamba_step
 from isostate.costs.passes import rms_norm
@@ -18,6 +18,7 @@ from isostate.mixers.projections import QKVConfig
 from isostate.mixers.softmax import AttentionConfig
 from isostate.mixers.window import WindowConfig
 from isostate.model import ModelConfig
+from isostate.model.layers import GATED
 
 
 def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, ...]:
@@ -25,7 +26,7 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     width, taps = config.d_model, config.conv_taps
     norm = _norm(config, batch)
     layer = [
-        Part("norms", norm, 2),
+        Part("norms", norm, config.n_norms),
         Part("feed-forward", _mlp(config, batch)),
         Part("residual", (Kernel("map", (batch * width,), 2),)),
     ]
@@ -39,13 +40,15 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
         mixer for mixer, _ in config.mixer_groups if isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
     ]
     sizes = {(mixer.head_dim, mixer.rotary) for mixer in turning}
-    rotation = (Part("positions", calls(13), len(sizes)),) if sizes else ()  # the new position's angles
+    positions = calls(13) * len(sizes)  # the new position's angles
+    if config.position_embedding != "none":
+        positions += (Kernel("map", (batch * width,)), *calls(2 if config.position_embedding == "learned" else 12))
     return (
         Part("embedding", (Kernel("gather", (batch, width)),)),
-        *rotation,
+        *([Part("positions", positions)] if positions else []),
         *layers,
         Part("last norm", norm),
-        Part("head", (*_linear(batch, width, config.vocab_size), *calls(1))),
+        Part("head", _head(config, batch)),
     )
 
 
@@ -54,16 +57,23 @@ def _norm(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
     return rms_norm(batch, config.d_model).forward if rms else (Kernel("layer norm", (batch, config.d_model)),)
 
 
+def _head(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
+    logits = (batch * config.vocab_size,)
+    cap = (Kernel("map", logits, 2), Kernel("gelu", logits)) if config.logit_cap else ()
+    return (*_linear(batch, config.d_model, config.vocab_size), *cap, *calls(1))
+
+
 def _linear(batch: int, width_in: int, width_out: int) -> tuple[Kernel, ...]:
     return (Kernel("matmul", (batch, width_in, width_out), weights=True), *calls(3))
 
 
 def _mlp(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
-    n_elements = batch * config.d_ff
-    wide = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff
-    gated = (Kernel("silu", (n_elements,)), Kernel("map", (n_elements,)), *calls(1))
-    acting = gated if config.mlp == "swiglu" else (Kernel("gelu", (n_elements,)),)
-    return (*_linear(batch, config.d_model, wide), *acting, *_linear(batch, config.d_ff, config.d_model))
+    elements, gated = (batch * config.d_ff,), config.mlp in GATED
+    acting: list[Kernel] = [Kernel(ACTING[config.mlp], elements)]
+    acting += [Kernel("map", elements), *calls(1)] if gated else []
+    acting += [Kernel("map", elements)] if config.mlp == "squared-relu" else []
+    into = _linear(batch, config.d_model, (1 + gated) * config.d_ff)
+    return (*into, *acting, *_linear(batch, config.d_ff, config.d_model))
 
 
 def _around(mixer: QKVConfig, batch: int, mixing: tuple[Kernel, ...], state_bytes: int) -> list[Part]:
@@ -113,7 +123,7 @@ def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel
         *kernels,
         Kernel("map", (bias,), 6 if mixer.positions == "alibi" else 4),
         Kernel("map", (n_heads * size,)),
-        Kernel("batched matmul", (1, size, keys), units=n_heads),
+        Kernel("query scores", (size, keys), units=n_heads),
         Kernel("map", (n_heads * keys,), 3 if mixer.score_cap else 1),
         Kernel("softmax", (n_heads, keys)),
         Kernel("batched matmul", (1, keys, size), units=n_heads),

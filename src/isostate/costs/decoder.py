@@ -7,15 +7,17 @@ and, where it is a matrix, written: activations are left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from isostate.config import UserError
-from isostate.costs.activations import kept_elements
 from isostate.costs.formula import PARTS, Params, WeightStateRatio
 from isostate.costs.model import FLOAT32_BYTES, forward_cost
+from isostate.costs.precision import PrecisionName
 from isostate.costs.subject import Subject
 from isostate.costs.sublayer import Run
-from isostate.costs.training import train_step_cost
+from isostate.costs.training import TrainingMemory, train_step_cost, training_memory
 from isostate.mixers import MixerConfig
-from isostate.model import ModelConfig
+from isostate.model import ModelConfig, Recompute
 from isostate.quantities import Cost, Operator, StateSize
 
 CACHES = {"keys", "values"}  # parts of a state that a step reads and adds one row to
@@ -34,12 +36,21 @@ def of_config(config: ModelConfig, name: str, source: str, context: int) -> Subj
         lambda context: StateSize(config.state_size(context).parts, 1),
         lambda context: _ratio(config, context),
         True,
-        "parameters, matmul FLOPs, state, saved activations (float32): as the model runs here, padding included",
-        "other FLOPs and moved bytes; seconds and dollars, by a roofline without launches",
+        "parameters, matmul FLOPs, state, kept activations: as the model runs here, padding included",
+        "other FLOPs, moved bytes, the peak of a step in 16 bits; seconds and dollars, by a roofline without launches",
         limit=config.max_context,
         by_formula=False,
-        saved_elements=lambda batch, context: kept_elements(config, batch, context),
+        memory=memory_of(config),
     )
+
+
+def memory_of(config: ModelConfig) -> Callable[[int, int, PrecisionName, Recompute], TrainingMemory]:
+    """What `Subject.memory` wants: the chunked form's."""
+
+    def memory(batch: int, context: int, precision: PrecisionName, recompute: Recompute) -> TrainingMemory:
+        return training_memory(config, batch, context, recompute=recompute, precision=precision)
+
+    return memory
 
 
 def decoder_operators(config: ModelConfig, run: Run) -> list[Operator]:

@@ -19,6 +19,7 @@ FLOAT32_BYTES = 4
 Kind = Literal[
     "matmul",  # rows, inner, columns
     "batched matmul",  # the same, many small ones in a call; units: matrices
+    "query scores",  # head size, keys; one query a head against keys that lie in rows; units: heads
     "attention",  # positions, head size; torch's fused kernel, causal; units: heads
     "attention backward",
     "masked attention",  # queries, keys, head size; the fused kernel with a bias; units: heads
@@ -38,6 +39,7 @@ Kind = Literal[
     "gelu",
     "gelu backward",
     "exp",  # elements, in place
+    "dropout",  # elements; drawing included
     "layer norm",  # rows, row length
     "layer norm backward",
     "softmax",  # rows, row length
@@ -49,6 +51,11 @@ Kind = Literal[
     "adamw",  # elements
     "call",  # no shape: an operation on next to nothing, or a view
 ]
+
+# What the activation of each kind of feed-forward runs; tanh's gelu is taken for the exact one.
+ACTING: dict[str, Kind] = {"swiglu": "silu", "reglu": "map", "relu": "map", "squared-relu": "map"}
+ACTING |= dict.fromkeys(("geglu", "geglu-tanh", "gelu", "gelu-tanh"), "gelu")
+ACTING_BACKWARD: dict[Kind, Kind] = {"silu": "silu backward", "gelu": "gelu backward", "map": "map of saved"}
 
 # FLOPs, elements read and elements written, an element of the shape's product.
 STREAMS: dict[str, tuple[float, float, float]] = {
@@ -67,6 +74,7 @@ STREAMS: dict[str, tuple[float, float, float]] = {
     "gelu": (8, 1, 1),
     "gelu backward": (12, 2, 1),
     "exp": (4, 1, 1),
+    "dropout": (10, 1, 2),
     "layer norm": (7, 1, 1),
     "layer norm backward": (12, 2, 1),
     "softmax": (5, 1, 1),
@@ -100,6 +108,9 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         rows, inner, columns = shape
         moved = rows * inner + inner * columns + rows * columns
         return Cost(2 * rows * inner * columns, 0, FLOAT32_BYTES * moved)
+    if kind == "query scores":
+        size, keys = shape
+        return Cost(2 * size * keys, 0, FLOAT32_BYTES * (size + size * keys + keys))
     if "attention" in kind:
         queries, keys, size = (shape[0], *shape) if len(shape) == 2 else shape
         backward = kind.endswith("backward")

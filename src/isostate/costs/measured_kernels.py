@@ -78,6 +78,12 @@ def _batched_matmul(pool: int, rows: int, inner: int, columns: int) -> tuple[Wor
     return _fresh(lambda: torch.bmm(a, b), pool, n_matrices * rows * columns), n_matrices
 
 
+def _query_scores(pool: int, size: int, keys: int) -> tuple[Work, int]:
+    n_heads = max(4, min(64, 2**18 // (size * keys)))
+    q, all_keys = torch.ones(n_heads, 1, size), _others(pool, n_heads, keys, size)
+    return _fresh(lambda: torch.bmm(q, next(all_keys).mT), pool, n_heads * keys), n_heads
+
+
 def _n_heads(queries: int, keys: int, size: int) -> int:
     return 4 * max(1, min(8, 2**22 // (queries * keys * size)))
 
@@ -249,6 +255,7 @@ POSITIONS, HEAD_SIZES = (16, 64, 128, 256, 1024), (8, 16, 32, 128)
 MEASURED: dict[Kind, Measured] = {
     "matmul": Measured(((1, 8, 64, 512, 4096), (16, 64, 256, 1024, 4096), (16, 64, 256, 1024)), _matmul),
     "batched matmul": Measured(((1, 8, 32, 128, 512), (8, 32, 128, 512), (5, 9, 17, 33, 64, 256)), _batched_matmul),
+    "query scores": Measured(((8, 32, 128), (16, 128, 1024)), _query_scores),
     "attention": Measured((POSITIONS, HEAD_SIZES), _attention),
     "attention backward": Measured((POSITIONS, HEAD_SIZES), _attention_backward),
     "masked attention": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), _masked_attention),
@@ -268,6 +275,7 @@ MEASURED: dict[Kind, Measured] = {
     "gelu": Measured((SIZES,), lambda pool, n: _from_one(pool, n, F.gelu)),
     "gelu backward": Measured((SIZES,), lambda pool, n: _gradient(pool, n, torch.ops.aten.gelu_backward)),
     "exp": Measured((SIZES,), _exp, pooled=False),
+    "dropout": Measured((SIZES,), lambda pool, n: _from_one(pool, n, lambda x: F.dropout(x, 0.1, True))),
     "layer norm": Measured((ROWS, LENGTHS), lambda pool, r, n: _by_rows(pool, r, n, lambda x: F.layer_norm(x, [n]))),
     "layer norm backward": Measured((ROWS, LENGTHS), _layer_norm_backward),
     "softmax": Measured((ROWS, LENGTHS), lambda pool, r, n: _by_rows(pool, r, n, lambda x: x.softmax(-1))),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from isostate.config import UserError
 from isostate.costs.engine_kernels import engine_kernels
 from isostate.costs.kernels import Kernel, Part, calls
 from isostate.costs.mamba2_kernels import mamba2_passes
@@ -23,9 +24,9 @@ from isostate.mixers.window import WindowConfig, block_size
 
 
 def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Forward and backward of one layer's mixer, from an empty state. Raises ValueError for one not written down."""
+    """Forward and backward of one layer's mixer, from an empty state. Raises UserError for one not written down."""
     if mixer.kind not in MIXER_PASSES:
-        raise ValueError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
+        raise UserError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
     passes = MIXER_PASSES[mixer.kind](mixer, batch, context)
     return (
         tuple(Part(name, one.forward) for name, one in passes.items()),
@@ -54,21 +55,28 @@ def heads(mixer: QKVConfig, n_tokens: int) -> Pass:
 def _around(mixer: QKVConfig, n_tokens: int, mixing: Pass) -> dict[str, Pass]:
     """`mixing`, queries, keys and values to readings, between what all such mixers have."""
     return {
-        "projection in": linear(n_tokens, mixer.d_model, sum(mixer.widths)),
+        "projection in": linear(n_tokens, mixer.d_model, sum(mixer.widths), mixer.bias != "none"),
         "heads": heads(mixer, n_tokens),
         "mixing": mixing,
-        "projection out": linear(n_tokens, mixer.widths[0], mixer.d_model),
+        "projection out": linear(n_tokens, mixer.widths[0], mixer.d_model, mixer.bias == "all"),
     }
 
 
 def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int) -> dict[str, Pass]:
+    _check_dropout(mixer)
     mixing = _dense if mixer.score_cap else _softmax_blocks if mixer.positions == "alibi" else _softmax
     return _around(mixer, batch * context, mixing(mixer, batch, context))
 
 
 def _of_window(mixer: WindowConfig, batch: int, context: int) -> dict[str, Pass]:
+    _check_dropout(mixer)
     mixing = _dense if context <= 2 * block_size(mixer.window) + mixer.sinks else _window_blocks
     return _around(mixer, batch * context, mixing(mixer, batch, context))
+
+
+def _check_dropout(mixer: AttentionConfig) -> None:
+    if mixer.attention_dropout:
+        raise UserError("attention_dropout: torch then leaves its fused kernel, and no time is predicted; set it to 0")
 
 
 def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> dict[str, Pass]:

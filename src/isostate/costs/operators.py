@@ -1,29 +1,35 @@
 """A decoder's operators: what each runs, forward, in a training step, in a step of generation.
 
 The parts around a mixer stand here; `mixer_kernels.py`, `engine_kernels.py` and `decode_kernels.py` have the others'.
-Matmul FLOPs of a forward equal those of `costs.forward_cost`, those of a training step what torch counts.
+Matmul FLOPs of a forward equal those of `costs.forward_cost`, those of an update what torch counts.
 """
 
 from __future__ import annotations
 
 from isostate.costs.decode_kernels import decode_parts
-from isostate.costs.kernels import Kernel, Part, calls, repeated
+from isostate.costs.kernels import ACTING, ACTING_BACKWARD, Kernel, Part, calls, repeated
 from isostate.costs.mixer_kernels import mixer_parts
+from isostate.costs.parameters import parameter_shapes
 from isostate.costs.passes import Pass, linear, rms_norm
 from isostate.model import ModelConfig
-from isostate.model.head import PIECE_ELEMENTS
+from isostate.model.decoder import Recompute
+from isostate.model.head import piece_rows
+from isostate.model.layers import GATED
 from isostate.quantities import Operator
 
 
 def forward_operators(config: ModelConfig, batch: int, context: int) -> tuple[Operator, ...]:
     """From tokens to losses, in the chunked form, without gradients."""
-    parts = [*_body(config, batch, context)[0], _evaluation_head(config, batch * context)]
+    forward, _ = _layers(config, batch, context)
+    parts = [*_ends(config, batch, context)[0], *forward, _evaluation_head(config, batch * context)]
     return tuple(part.operator() for part in parts)
 
 
-def training_operators(config: ModelConfig, batch: int, context: int) -> tuple[Operator, ...]:
+def training_operators(
+    config: ModelConfig, batch: int, context: int, recompute: Recompute = "none"
+) -> tuple[Operator, ...]:
     """One update on `batch` sequences: forward, backward, AdamW."""
-    return tuple(part.operator() for part in training_parts(config, batch, context))
+    return tuple(part.operator() for part in training_parts(config, batch, context, recompute))
 
 
 def decode_operators(config: ModelConfig, batch: int, context: int) -> tuple[Operator, ...]:
@@ -31,48 +37,81 @@ def decode_operators(config: ModelConfig, batch: int, context: int) -> tuple[Ope
     return tuple(part.operator() for part in decode_parts(config, batch, context))
 
 
-def training_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, ...]:
-    """The kernels of one update, in the order in which they run but for the layers, which stand together."""
-    forward, backward = _body(config, batch, context)
-    return (*forward, _training_head(config, batch * context), *backward, *_update(config))
+def training_parts(config: ModelConfig, batch: int, context: int, recompute: Recompute = "none") -> tuple[Part, ...]:
+    """The kernels of one update; equal layers stand together. Raises UserError for what is not written down."""
+    ends, ends_backward = _ends(config, batch, context)
+    forward, backward = _layers(config, batch, context)
+    again = _again(config, forward, batch * context) if recompute == "blocks" else ()
+    head = _training_head(config, batch * context)
+    return (*ends, *forward, head, *again, *backward, *ends_backward, *_update(config))
 
 
-def _body(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Forward and backward of all but the head."""
-    n_tokens = batch * context
-    norm = _norm(config, n_tokens)
-    mlp = _mlp(config, n_tokens)
-    residual = Pass(
-        (Kernel("map", (n_tokens * config.d_model,), 2),),
-        (Kernel("update", (n_tokens * config.d_model,), 2),),
-    )
-    convolution = _convolution(config, batch, context)
-    layer = [
-        Part("norms", norm.forward, 2),
-        Part("feed-forward", mlp.forward),
-        Part("residual", residual.forward),
-    ]
-    back = [Part("norms backward", norm.backward, 2)]
-    back += [Part("feed-forward backward", mlp.backward), Part("residual backward", residual.backward)]
-    if config.conv_taps:
-        layer.append(Part("convolution", convolution.forward))
-        back.append(Part("convolution backward", convolution.backward))
-    layers, backs = [*repeated(layer, config.n_layers)], [*repeated(back, config.n_layers)]
-    for mixer, times in config.mixer_groups:
-        forward, backward = mixer_parts(mixer, batch, context)
-        layers += repeated(forward, times)
-        backs += repeated(backward, times)
-    table = config.vocab_size * config.d_model
-    embedding = Part("embedding", (Kernel("gather", (n_tokens, config.d_model)),))
-    embedding_backward = (Kernel("update", (table,)), Kernel("scatter", (n_tokens, config.d_model)))
+def _ends(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Embeddings and the last norm."""
+    n_tokens, width = batch * context, config.d_model
+    n_elements, norm = n_tokens * width, _norm(config, n_tokens)
+    looked_up = [Kernel("gather", (n_tokens, width))]
+    added = [Kernel("update", (config.vocab_size * width,)), Kernel("scatter", (n_tokens, width))]
+    if config.position_embedding != "none":
+        looked_up += [Kernel("map", (n_elements,), 2 if config.position_embedding == "sinusoidal" else 1), *calls(1)]
+    if config.position_embedding == "learned":
+        added += [Kernel("sum columns", (batch, context * width)), Kernel("update", (context * width,)), *calls(1)]
+    elif config.position_embedding == "sinusoidal":
+        added += [Kernel("map", (n_elements,))]
+    if config.dropout:
+        looked_up += _dropout(n_elements).forward
+        added += _dropout(n_elements).backward
     return (
-        (embedding, *layers, Part("last norm", norm.forward)),
-        (
-            *backs,
-            Part("last norm backward", norm.backward),
-            Part("embedding backward", embedding_backward),
-        ),
+        (Part("embedding", tuple(looked_up)), Part("last norm", norm.forward)),
+        (Part("last norm backward", norm.backward), Part("embedding backward", tuple(added))),
     )
+
+
+def _layers(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Forward and backward."""
+    n_tokens = batch * context
+    norm, mlp = _norm(config, n_tokens), _mlp(config, n_tokens)
+    residual = _residual(config, n_tokens)
+    forward = [Part("norms", norm.forward, config.n_norms), Part("residual", residual.forward)]
+    backward = [Part("norms backward", norm.backward, config.n_norms)]
+    backward += [Part("feed-forward backward", mlp.backward), Part("residual backward", residual.backward)]
+    if config.conv_taps:
+        convolution = _convolution(config, batch, context)
+        forward.append(Part("convolution", convolution.forward))
+        backward.append(Part("convolution backward", convolution.backward))
+    forward.append(Part("feed-forward", mlp.forward))
+    layers, backs = [*repeated(forward, config.n_layers)], [*repeated(backward, config.n_layers)]
+    for mixer, times in config.mixer_groups:
+        mixer_forward, mixer_backward = mixer_parts(mixer, batch, context)
+        layers += repeated(mixer_forward, times)
+        backs += repeated(mixer_backward, times)
+    return tuple(layers), tuple(backs)
+
+
+def _again(config: ModelConfig, forward: tuple[Part, ...], n_tokens: int) -> tuple[Part, ...]:
+    """Every layer's forward once more; without dropout, whose mask is kept, not its last product (FORMULAS 2)."""
+    last = Kernel("matmul", (n_tokens, config.d_ff, config.d_model), weights=True)
+    parts = []
+    for part in forward:
+        kernels = list(part.kernels)
+        if part.name == "feed-forward" and not config.dropout:
+            kernels.remove(last)
+        parts.append(Part(f"{part.name} again", tuple(kernels), part.times))
+    return tuple(parts)
+
+
+def _residual(config: ModelConfig, n_tokens: int) -> Pass:
+    """Two sums, and what is dropped before them."""
+    n_elements = n_tokens * config.d_model
+    drop = _dropout(n_elements) if config.dropout else Pass((), ())
+    return Pass(
+        (Kernel("map", (n_elements,), 2), *drop.forward, *drop.forward),
+        (Kernel("update", (n_elements,), 2), *drop.backward, *drop.backward),
+    )
+
+
+def _dropout(n_elements: int) -> Pass:
+    return Pass((Kernel("dropout", (n_elements,)), *calls(3)), (Kernel("map of saved", (n_elements,)),))
 
 
 def _norm(config: ModelConfig, n_tokens: int) -> Pass:
@@ -83,34 +122,33 @@ def _norm(config: ModelConfig, n_tokens: int) -> Pass:
 
 
 def _mlp(config: ModelConfig, n_tokens: int) -> Pass:
-    """swiglu: one matrix to both halves; gelu."""
-    wide = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff
-    into, out = linear(n_tokens, config.d_model, wide), linear(n_tokens, config.d_ff, config.d_model)
-    n_elements = n_tokens * config.d_ff
-    if config.mlp == "gelu":
-        forward: tuple[Kernel, ...] = (Kernel("gelu", (n_elements,)),)
-        backward: tuple[Kernel, ...] = (Kernel("gelu backward", (n_elements,)),)
-    else:
-        forward = (Kernel("silu", (n_elements,)), Kernel("map of saved", (n_elements,)), *calls(1))
-        backward = (
-            Kernel("map of saved", (n_elements,), 2),
-            Kernel("silu backward", (n_elements,)),
-            Kernel("copy", (2 * n_elements,)),
-        )
+    """One matrix to both halves where one gates the other."""
+    gated, bias = config.mlp in GATED, config.bias in ("mlp", "all")
+    into = linear(n_tokens, config.d_model, (1 + gated) * config.d_ff, bias)
+    out = linear(n_tokens, config.d_ff, config.d_model, bias)
+    elements, acting = (n_tokens * config.d_ff,), ACTING[config.mlp]
+    forward, backward = [Kernel(acting, elements)], [Kernel(ACTING_BACKWARD[acting], elements)]
+    if gated:
+        forward += [Kernel("map of saved", elements), *calls(1)]
+        backward += [Kernel("map of saved", elements, 2), Kernel("copy", (2 * elements[0],))]
+    elif config.mlp == "squared-relu":
+        forward += [Kernel("map", elements)]
+        backward += [Kernel("map of saved", elements), Kernel("map", elements, 2)]
     return Pass((*into.forward, *forward, *out.forward), (*out.backward, *backward, *into.backward))
 
 
 def _convolution(config: ModelConfig, batch: int, context: int) -> Pass:
     """One pass a tap over the input joined with that of the segment before."""
     taps, n_elements = config.conv_taps, batch * context * config.d_model
+    joined = batch * (context + taps - 1) * config.d_model
     forward = (
-        Kernel("copy", (batch * (context + taps - 1) * config.d_model,)),
+        Kernel("copy", (joined,)),
         Kernel("map", (n_elements,)),
         Kernel("update", (n_elements,), taps - 1),
         *calls(2 * taps + 2),
     )
     backward = (
-        Kernel("update", (batch * (context + taps - 1) * config.d_model,)),
+        Kernel("update", (joined,)),
         Kernel("update", (n_elements,), taps),
         Kernel("map of saved", (n_elements,), taps),
         Kernel("sum columns", (batch * context, config.d_model), taps),
@@ -121,19 +159,15 @@ def _convolution(config: ModelConfig, batch: int, context: int) -> Pass:
 
 def _pieces(config: ModelConfig, n_tokens: int) -> list[int]:
     """Rows of the head's pieces, as in `model/head.py`."""
-    size = max(16, PIECE_ELEMENTS // config.vocab_size)
+    size = piece_rows(config.vocab_size)
     return [min(size, n_tokens - start) for start in range(0, n_tokens, size)]
 
 
 def _evaluation_head(config: ModelConfig, n_tokens: int) -> Part:
-    width, words = config.d_model, config.vocab_size
     kernels: list[Kernel] = []
     for rows in _pieces(config, n_tokens):
-        kernels += [
-            Kernel("matmul", (rows, width, words), weights=True),
-            Kernel("log softmax", (rows, words)),
-            *calls(8),
-        ]
+        kernels += [Kernel("matmul", (rows, config.d_model, config.vocab_size), weights=True)]
+        kernels += [*_capped(config, rows), Kernel("log softmax", (rows, config.vocab_size)), *calls(8)]
     return Part("head", tuple(kernels))
 
 
@@ -142,26 +176,31 @@ def _training_head(config: ModelConfig, n_tokens: int) -> Part:
     width, words = config.d_model, config.vocab_size
     kernels: list[Kernel] = [Kernel("update", (words * width,)), *calls(7)]
     for rows in _pieces(config, n_tokens):
+        slope = (Kernel("update", (rows * words,), 2), Kernel("map", (rows * words,), 2)) if config.logit_cap else ()
         kernels += [
             Kernel("matmul", (rows, width, words), weights=True),
-            Kernel("log softmax", (rows, words)),
-            Kernel("exp", (rows * words,)),
+            *_capped(config, rows),
+            Kernel("softmax", (rows, words)),
+            *slope,
             Kernel("matmul", (rows, words, width), weights=True),
             Kernel("matmul", (words, rows, width)),
-            *calls(11),
+            *calls(17),
         ]
     scaled = (Kernel("map", (n_tokens * width,)), Kernel("map", (words * width,)))
     return Part("head", (*kernels, *scaled))
 
 
+def _capped(config: ModelConfig, rows: int) -> tuple[Kernel, ...]:
+    """tanh is taken for a gelu, which holds one."""
+    elements = (rows * config.vocab_size,)
+    return (Kernel("map", elements, 2), Kernel("gelu", elements)) if config.logit_cap else ()
+
+
 def _update(config: ModelConfig) -> tuple[Part, ...]:
     """Gradients added into the optimizer's buffer; their norm; AdamW; the buffer cleared."""
-    count = config.param_count()
-    n_params = count.total
-    tables = config.vocab_size * config.d_model
-    shared = (Kernel("update", (tables,)),) if config.embeddings == "tied" else ()
-    n_tensors = 2 + config.n_layers * (6 + 2 * (config.norm == "layer") + (config.conv_taps > 0))
-    added = (Kernel("update", (n_params,)), *shared, *calls(n_tensors - 1))
+    n_params = config.param_count().total
+    shared = (Kernel("update", (config.vocab_size * config.d_model,)),) if config.embeddings == "tied" else ()
+    added = (Kernel("update", (n_params,)), *shared, *calls(len(parameter_shapes(config)) - 1))
     update = (
         Kernel("sum rows", (n_params,)),
         Kernel("adamw", (n_params,)),

@@ -14,12 +14,13 @@ class Pass(NamedTuple):
     backward: tuple[Kernel, ...]
 
 
-def linear(n_tokens: int, width_in: int, width_out: int) -> Pass:
-    """A matrix without bias: one product forward, one for each operand's gradient backward."""
+def linear(n_tokens: int, width_in: int, width_out: int, bias: bool = False) -> Pass:
+    """A matrix: one product forward, one for each operand's gradient backward; a bias joins the product."""
     product = Kernel("matmul", (n_tokens, width_in, width_out), weights=True)
     input_gradient = Kernel("matmul", (n_tokens, width_out, width_in), weights=True)
     weight_gradient = Kernel("matmul", (width_out, n_tokens, width_in))
-    return Pass((product, *calls(3)), (input_gradient, weight_gradient, *calls(6)))
+    bias_gradient = (Kernel("sum columns", (n_tokens, width_out)), *calls(1)) if bias else ()
+    return Pass((product, *calls(3)), (input_gradient, weight_gradient, *calls(6), *bias_gradient))
 
 
 def rms_norm(n_rows: int, length: int) -> Pass:

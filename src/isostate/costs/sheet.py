@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isostate.config import UserError
 from isostate.costs.hardware_table import BYTES_OF, Dtype, Hardware
@@ -20,11 +20,18 @@ from isostate.costs.subject import Subject
 from isostate.costs.sublayer import Phase, Run
 from isostate.quantities import Operator
 
+if TYPE_CHECKING:
+    from isostate.costs.precision import PrecisionName
+    from isostate.costs.training import TrainingMemory
+    from isostate.model import Recompute
+
 LARGEST_BATCH = 2**24  # beyond it nobody asks where decode turns compute-bound
 # Bytes a parameter in training by AdamW. Below 32 bits: gradients and a master copy in fp32 too, 18 N for 16 bits
 # (FORMULAS section 2; ZeRO keeps gradients of 16 bits and says 16 N).
 GRADIENT_BYTES, MOMENT_BYTES, MASTER_BYTES = 4, 8, 4
 Numbers = dict[str, Any]
+# How a model of that dtype trains: in 16 bits with master weights. Of other dtypes no step is told.
+PRECISION_OF: dict[str, PrecisionName] = {"fp32": "fp32", "tf32": "fp32", "bf16": "mixed", "fp16": "mixed"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Setting:
     tokens: int
     devices: int = 1
     utilised: float = 0.4
+    recompute: Recompute = "none"
 
     def __post_init__(self) -> None:
         for name in ("batch", "context", "tokens", "devices"):
@@ -75,11 +83,13 @@ def sheet(subject: Subject, at: Setting) -> dict[str, Any]:
             "tokens": at.tokens,
             "devices": at.devices,
             "utilised": at.utilised,
+            "recompute": at.recompute,
         },
         "numbers": found,
         "parts": {part: count for part, count in subject.params.parts.items() if count},
         "operators": {name: shares(subject.operators(at.run(phase))) for name, phase in phases.items()},
         "ratio_formula": subject.ratio(at.context).formula if subject.ratio else None,
+        "kept": kept_rows(memory_at(subject, at)),
         "alarms": alarms(subject, at, found),
     }
 
@@ -102,6 +112,11 @@ def numbers(subject: Subject, at: Setting) -> Numbers:
         found["decode.critical_batch"] = critical_batch(subject, at)
         found["decode.largest_batch"] = _largest_batch(found)
     return found
+
+
+def kept_rows(memory: TrainingMemory | None) -> list[dict[str, Any]]:
+    """What a step keeps for its backward, tensor by tensor; those of one layer once, with the number of layers."""
+    return [row._asdict() for row in memory.kept.rows] if memory else []
 
 
 def shares(operators: Sequence[Operator]) -> list[dict[str, Any]]:
@@ -132,12 +147,14 @@ def critical_batch(subject: Subject, at: Setting) -> int | None:
 
     if not computes(LARGEST_BATCH):
         return None
-    (compute_1, memory_1), (compute_2, memory_2) = sides(1), sides(2)
-    slope = (compute_2 - compute_1) - (memory_2 - memory_1)
-    if slope > 0:  # two straight lines cross here; those of experts are not straight, and need the search
-        crossing = max(1, 1 + math.ceil((memory_1 - compute_1) / slope))
-        if crossing <= LARGEST_BATCH and computes(crossing) and not (crossing > 1 and computes(crossing - 1)):
-            return crossing
+    for first, second in ((1, 2), (LARGEST_BATCH // 2, LARGEST_BATCH)):
+        # Two straight lines cross once; of experts they are straight where every expert is read already.
+        (compute_1, memory_1), (compute_2, memory_2) = sides(first), sides(second)
+        slope = ((compute_2 - compute_1) - (memory_2 - memory_1)) / (second - first)
+        if slope > 0:
+            crossing = max(1, first + math.ceil((memory_1 - compute_1) / slope))
+            if crossing <= LARGEST_BATCH and computes(crossing) and not (crossing > 1 and computes(crossing - 1)):
+                return crossing
     low, high = 0, LARGEST_BATCH
     while high - low > 1:
         middle = (low + high) // 2
@@ -217,7 +234,7 @@ def _training(subject: Subject, at: Setting) -> Numbers:
     total = step.matmul_flops * at.tokens // (at.batch * at.context)
     bill = training_bill(total, at.devices, at.hardware, at.dtype, at.utilised)
     low, high = bill.dollars or (None, None)
-    found: Numbers = {
+    return {
         "training.matmul_flops": step.matmul_flops,
         "training.other_flops": step.other_flops,
         "training.total_flops": total,
@@ -225,10 +242,27 @@ def _training(subject: Subject, at: Setting) -> Numbers:
         "training.dollars_low": low,
         "training.dollars_high": high,
         "training.kwh": bill.kwh,
+        **kept_numbers(memory_at(subject, at)),
     }
-    if subject.saved_elements is not None:
-        found["activation_bytes"] = 4 * subject.saved_elements(at.batch, at.context)
-    return found
+
+
+def memory_at(subject: Subject, at: Setting) -> TrainingMemory | None:
+    """None where no tape tells it: of models counted by formula, and in types that no step is told in."""
+    precision = PRECISION_OF.get(at.dtype)
+    if subject.memory is None or precision is None:
+        return None
+    return subject.memory(at.batch, at.context, precision, at.recompute)
+
+
+def kept_numbers(memory: TrainingMemory | None) -> Numbers:
+    """What waits for the backward, in all and by layer, and the most that training holds at once."""
+    if memory is None:
+        return {}
+    return {
+        "activation_bytes": memory.kept.total_bytes,
+        "activation_layer_bytes": memory.kept.layer_bytes,
+        "peak_bytes": memory.total,
+    }
 
 
 def _state(subject: Subject, at: Setting) -> Numbers:

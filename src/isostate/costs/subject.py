@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isostate.costs.architecture import Architecture
 from isostate.costs.formula import (
@@ -25,6 +25,11 @@ from isostate.costs.sharding import ModelShape
 from isostate.costs.sublayer import Run
 from isostate.quantities import Cost, Operator, StateSize
 
+if TYPE_CHECKING:
+    from isostate.costs.precision import PrecisionName
+    from isostate.costs.training import TrainingMemory
+    from isostate.model import Recompute
+
 BYTE = 8  # bits: with one byte an element, bytes are elements
 
 
@@ -33,7 +38,7 @@ class Subject:
     """A model to be counted. `windows`, `chunks`, `experts`: where its counts bend, None where they follow no formula.
 
     `context` is what it was made for, `limit` the end of its learned positions, `fixed` the positions of an image.
-    `exact` and `estimated` say in words which numbers are which. `saved_elements` of one step, where counted.
+    `exact` and `estimated` say in words which numbers are which. `memory` of a training step, where a tape tells it.
     """
 
     name: str
@@ -55,7 +60,7 @@ class Subject:
     chunks: tuple[int, ...] = ()
     experts: tuple[tuple[int, int], ...] = ()
     by_formula: bool = True
-    saved_elements: Callable[[int, int], int] | None = None
+    memory: Callable[[int, int, PrecisionName, Recompute], TrainingMemory] | None = None  # batch, context
     shape: Callable[[], ModelShape] | None = None  # what layouts split; raises UserError for other kinds of models
 
 

@@ -1,18 +1,20 @@
 """Predicted against counted: runs the real model and compares what the files beside this one say of it.
 
-Counting builds nothing; verifying builds the model, on the CPU where it is small, else on meta tensors, which hold no
-numbers: then only parameters can be counted, and the other rows say so.
+Counting builds nothing; verifying builds the model. A small one computes; a large one runs on fake tensors, which have
+sizes and no numbers: then torch's allocator has nothing to give, and the peak of memory is left to smaller runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from isostate.config import UserError
 from isostate.costs import counting
 from isostate.costs.activations import kept_activations
 from isostate.costs.decoder import decoder_operators
@@ -25,9 +27,11 @@ from isostate.costs.sublayer import Run
 from isostate.costs.training import training_memory
 from isostate.mixers.fused import torch_attention
 from isostate.model import Decoder, DecoderState, ModelConfig, Recompute
+from isostate.model.head import piece_rows
 
-# What is run at all: bytes of a step, and FLOPs of one, of which verifying takes some ten.
-LARGEST_BYTES, MOST_FLOPS = 2 * 2**30, 10**11
+# What computes at all: bytes of a step, and FLOPs of one, of which verifying takes some twenty.
+LARGEST_BYTES, MOST_FLOPS = 4 * 2**30, 10**11
+MOST_PIECES = 512  # of the head
 PEAK_TOLERANCE = 0.03  # of the allocator's peak; in fp32 the tape misses scalars alone
 RECOMPUTE: tuple[Recompute, ...] = ("none", "blocks")
 SUFFIX = {"none": "", "blocks": ", blocks run again"}
@@ -61,19 +65,47 @@ class Row(NamedTuple):
 
 def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]:
     """All rows, of `batch` sequences of `context` tokens, in torch alone. Raises UserError for too long a context."""
+    _check_pieces(config, batch, context)
     memory = training_memory(config, batch, context)
-    small = memory.total <= LARGEST_BYTES and step_flops(config, batch, context).hardware <= MOST_FLOPS
+    small = is_small(config, batch, context)
     with torch_attention(), torch.random.fork_rng(devices=[]):
         # First, while the process holds nothing that could be used again, but with all libraries loaded.
         _train(TINY, 1, 8, "none")
         grown = counting.resident_growth(partial(_train, config, batch, context, "none")) if small else None
-        with torch.device("cpu" if small else "meta"):
-            rows = list(_parameters(config, Decoder(config)))
-        rows += _flops(config, small, batch, context)
-        for precision in DTYPES:
-            rows += _bytes(config, precision, small, batch, context)
+        tensors: AbstractContextManager[None] = nullcontext() if small else counting.fake_tensors()
+        with tensors:
+            rows = [*_parameters(config), *_flops(config, batch, context)]
+            for precision in DTYPES:
+                rows += _bytes(config, precision, batch, context)
         rows += _peak(config, small, batch, context)
     return [*rows, Row("growth of the process in training", "bytes", memory.total, grown, None)]
+
+
+def _check_pieces(config: ModelConfig, batch: int, context: int) -> None:
+    """Raises UserError where even without arithmetic it would take hours: every piece is run, some ten times."""
+    rows = piece_rows(config.vocab_size)
+    if batch * context > MOST_PIECES * rows:
+        raise UserError(
+            f"batch = {batch}, context = {context}: the head runs {batch * context:,} tokens in pieces of {rows}, and "
+            f"verifying stops at {MOST_PIECES}; give --batch 1 --context {min(context, MOST_PIECES * rows)} or less"
+        )
+
+
+def is_small(config: ModelConfig, batch: int, context: int) -> bool:
+    """Whether verifying computes, instead of running on fake tensors."""
+    n_bytes, n_flops = step_size(config, batch, context)
+    return n_bytes <= LARGEST_BYTES and n_flops <= MOST_FLOPS
+
+
+def step_size(config: ModelConfig, batch: int, context: int) -> tuple[int, int]:
+    """Bytes and FLOPs of the one step that decides it."""
+    return training_memory(config, batch, context).total, step_flops(config, batch, context).hardware
+
+
+def small_context(config: ModelConfig, batch: int, context: int) -> int | None:
+    """The longest context, a power of two, at which the same batch computes; None where it takes a smaller model."""
+    powers = (2**power for power in reversed(range(context.bit_length())))
+    return next((some for some in powers if is_small(config, batch, some)), None)
 
 
 def tokens(batch: int, context: int, vocab_size: int) -> Tensor:
@@ -82,8 +114,17 @@ def tokens(batch: int, context: int, vocab_size: int) -> Tensor:
     return torch.randint(vocab_size, (batch, context), generator=generator)
 
 
-def _parameters(config: ModelConfig, model: Decoder) -> Iterator[Row]:
-    count = config.param_count()
+def _built(config: ModelConfig, precision: PrecisionName = "fp32") -> Decoder:
+    """`Decoder.to` would not do: parameters that are fake are made anew."""
+    model = Decoder(config)
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            module.register_parameter(name, nn.Parameter(parameter.detach().to(DTYPES[precision])))
+    return model
+
+
+def _parameters(config: ModelConfig) -> Iterator[Row]:
+    count, model = config.param_count(), Decoder(config)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     embedding = sum(size for name, size in sizes.items() if name.startswith(("embedding", "head.")))
     yield Row("parameters", "parameters", count.total, sum(sizes.values()))
@@ -95,55 +136,43 @@ def _parameters(config: ModelConfig, model: Decoder) -> Iterator[Row]:
     yield Row("parameter tensors of the right name and shape", "tensors", len(predicted), alike)
 
 
-def _flops(config: ModelConfig, small: bool, batch: int, context: int) -> Iterator[Row]:
+def _flops(config: ModelConfig, batch: int, context: int) -> Iterator[Row]:
     """Forward; forward and backward, with blocks run again and without; one token behind the others."""
-    model = Decoder(config) if small else None
-    tokens_BT = tokens(batch, context, config.vocab_size)
-
-    def forward() -> object:
-        assert model is not None
-        return model.token_losses(tokens_BT, tokens_BT)
+    model, tokens_BT = _built(config), tokens(batch, context, config.vocab_size)
 
     def decode() -> object:
-        assert model is not None
         last_BT = tokens_BT[:, -1:].contiguous()
         return model.token_losses(last_BT, last_BT, before, "recurrent")
 
     predicted = forward_cost(config, batch, context).matmul_flops
-    yield Row("matmul FLOPs, forward", "FLOP", predicted, counting.matmul_flops(forward) if small else None)
+    counted = counting.matmul_flops(model.token_losses, tokens_BT, tokens_BT)
+    yield Row("matmul FLOPs, forward", "FLOP", predicted, counted)
     for recompute in RECOMPUTE:
-        counted = None if model is None else counting.matmul_flops(_backward(_step(model, tokens_BT, recompute)))
+        counted = counting.matmul_flops(_backward(_step(model, tokens_BT, recompute)))
         predicted = step_flops(config, batch, context, recompute=recompute).hardware
         yield Row("matmul FLOPs, step" + SUFFIX[recompute], "FLOP", predicted, counted)
-    before = None if model is None or context == 1 else _state_after(model, batch, context - 1)
+    before = None if context == 1 else _state_after(model, batch, context - 1)
     predicted = total_cost(decoder_operators(config, Run(batch, context, "decode"))).matmul_flops
-    counted = counting.matmul_flops(decode) if small else None
-    yield Row(f"matmul FLOPs, decoding token {context}", "FLOP", predicted, counted)
+    yield Row(f"matmul FLOPs, decoding token {context:,}", "FLOP", predicted, counting.matmul_flops(decode))
 
 
 def _state_after(model: Decoder, batch: int, length: int) -> DecoderState:
     tokens_BT = tokens(batch, length, model.config.vocab_size)
-    return model.token_losses(tokens_BT, tokens_BT)[1]
+    with torch.no_grad():
+        return model.token_losses(tokens_BT, tokens_BT)[1]
 
 
-def _bytes(config: ModelConfig, precision: PrecisionName, small: bool, batch: int, context: int) -> Iterator[Row]:
+def _bytes(config: ModelConfig, precision: PrecisionName, batch: int, context: int) -> Iterator[Row]:
     """What is kept for backward, with blocks run again and without; the optimizer's state; the mixer's."""
-    model = Decoder(config).to(DTYPES[precision]) if small else None
-    tokens_BT = tokens(batch, context, config.vocab_size)
+    model, tokens_BT = _built(config, precision), tokens(batch, context, config.vocab_size)
     for recompute in RECOMPUTE:
-        kept = None
-        if model is not None:
-            kept = counting.kept_bytes(model.parameters(), _step(model, tokens_BT, recompute))
+        kept = counting.kept_bytes(model.parameters(), _step(model, tokens_BT, recompute))
         predicted = kept_activations(config, batch, context, recompute=recompute, precision=precision).total_bytes
         yield Row(f"kept for backward, {precision}{SUFFIX[recompute]}", "bytes", predicted, kept)
-    live = None if model is None else _state_after(model, batch, context).nbytes
-    yield Row(
-        f"state after {context} tokens, {precision}", "bytes", state_bytes(config, batch, context, precision), live
-    )
+    live, predicted = _state_after(model, batch, context).nbytes, state_bytes(config, batch, context, precision)
+    yield Row(f"state after {context:,} tokens, {precision}", "bytes", predicted, live)
     predicted = model_state_bytes(config.param_count().total, precision).optimizer
-    yield Row(
-        f"moments of AdamW, {precision}", "bytes", predicted, None if model is None else _moments(model, tokens_BT)
-    )
+    yield Row(f"moments of AdamW, {precision}", "bytes", predicted, _moments(model, tokens_BT))
 
 
 def _step(model: Decoder, tokens_BT: Tensor, recompute: Recompute) -> Callable[[], Tensor]:

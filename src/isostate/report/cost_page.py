@@ -42,7 +42,11 @@ TRAINING: Rows = [
     ("AdamW, master copy included", "optimizer_bytes", "bytes"),
     ("weights, gradients, AdamW", "training_bytes", "bytes"),
 ]
-SAVED: Rows = [("saved activations, float32", "activation_bytes", "bytes")]
+KEPT: Rows = [
+    ("activations kept for the backward", "activation_bytes", "bytes"),
+    ("of which by one layer", "activation_layer_bytes", "bytes"),
+    ("peak of a step", "peak_bytes", "bytes"),
+]
 PREFILL: Rows = [("prefill", "forward.seconds", "seconds"), ("prefill is", "forward.bound", "word")]
 DECODE: Rows = [
     ("a decoded step", "decode.seconds", "seconds"),
@@ -69,7 +73,7 @@ def render_cost(data: dict[str, Any]) -> str:
         section("Parameters", PARAMETERS, published(sheet)),
         section("FLOPs", WORK + (WORK_DECODING if decodes else []) + (RATIO if keeps else []), ""),
         section("Bytes", [("weights", "weights_bytes", "bytes"), *(STATE if decodes else []), *DEVICE], ""),
-        section("Bytes to train", TRAINING + (SAVED if "activation_bytes" in found else []), ""),
+        section("Bytes to train", TRAINING + (KEPT if "activation_bytes" in found else []), ""),
         section("Time on one device", PREFILL + (DECODE if decodes else []), ""),
         section(f"Training at {utilised} of the peak", BILL, ""),
     ]
@@ -85,6 +89,7 @@ def render_cost(data: dict[str, Any]) -> str:
         source=tables.name(sheet["source"]),
         sections="\n".join(sections),
         operators=operators(sheet["operators"]),
+        kept=kept(sheet),
         exact=html.escape(labels.plain(sheet["exact"])),
         estimated=html.escape(labels.plain(sheet["estimated"])),
         formula=said,
@@ -127,6 +132,29 @@ def operators(listed: dict[str, list[dict[str, Any]]]) -> str:
     head = f'<thead><tr><th scope="col">operator</th>{heads}</tr></thead>'
     table = f'<table class="operators">{head}<tbody>{body}</tbody></table>'
     return f'<div class="scroll" role="region" aria-label="table of operators" tabindex="0">{table}</div>'
+
+
+def kept(sheet: dict[str, Any]) -> str:
+    """What a step keeps, tensor by tensor, where the sheet was asked for; empty where no tape tells it."""
+    if not sheet["kept"]:
+        return ""
+    at, whole = sheet["setting"], sum(row["times"] * row["nbytes"] for row in sheet["kept"])
+    body = ""
+    for row in sorted(sheet["kept"], key=lambda row: -row["times"] * row["nbytes"]):
+        total = row["times"] * row["nbytes"]
+        each = f"{row['times']:,} layers of {row['nbytes']:,}" if row["part"] == "layer" else row["part"]
+        name = html.escape(labels.plain(row["name"]))
+        body += (
+            f'<tr><th scope="row">{name}</th><td>{each}</td><td>{total:,}</td><td>{100 * total / whole:.1f} %</td></tr>'
+        )
+    where = f"batch {at['batch']:,}, context {at['context']:,}, {at['dtype']}"
+    keeping = {"none": "everything kept", "blocks": "blocks run again"}[at["recompute"]]
+    head = "".join(f'<th scope="col">{word}</th>' for word in ("tensor", "where", "bytes", "share"))
+    return (
+        f'<section><h2>Kept for the backward</h2><p class="note">At {where}, {keeping}; tensor by tensor.</p>'
+        '<div class="scroll" role="region" aria-label="table of kept tensors" tabindex="0">'
+        f'<table class="operators"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>'
+    )
 
 
 def _cell(name: str, phase: str, kind: str) -> str:

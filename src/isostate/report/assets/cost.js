@@ -4,7 +4,7 @@
   "use strict";
 
   const payload = JSON.parse(document.getElementById("isostate-data").textContent);
-  const { program, subject, controls, hardware, bytes, start } = payload;
+  const { program, subject, controls, hardware, bytes, kept, precisions, start } = payload;
   const LARGEST_BATCH = 2 ** 24;
   const [GRADIENT, MOMENT, MASTER] = [4n, 8n, 4n]; // bytes a parameter, as in costs/sheet.py
 
@@ -63,7 +63,7 @@
       }));
     }
   }
-  const COUNTS = ["train_matmul", "train_other", "state", "growth", "ratio_weight", "ratio_state", "saved"];
+  const COUNTS = ["train_matmul", "train_other", "state", "growth", "ratio_weight", "ratio_state"];
   const counts = Object.fromEntries(COUNTS.map((key) => [key, parsed(program[key])]));
 
   const valuesAt = (decoding, batch, context) =>
@@ -148,7 +148,11 @@
       "training.matmul_flops": step, "training.other_flops": summed(counts.train_other, values),
       "training.total_flops": total,
     };
-    if (subject.saves) found.activation_bytes = 4n * summed(counts.saved, values);
+    const told = kept[precisions[at.dtype]];
+    if (told) {
+      const [all, layer, peak] = told[at.recompute][at.context][at.batch];
+      Object.assign(found, { activation_bytes: big(all), activation_layer_bytes: big(layer), peak_bytes: big(peak) });
+    }
     const peak = device.peaks[at.dtype];
     if (!peak) return found;
     const seconds = Number(total) / (at.devices * peak * at.utilised);
