@@ -14,6 +14,7 @@ MODELS = [
     "window-2kv-2sinks/alibi/rms/window=7/dropped",
     "everything, power",
     "everything, softmax",
+    "a stack, everything",
 ]
 
 
