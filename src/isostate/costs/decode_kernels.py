@@ -44,6 +44,18 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     )
 
 
+def repeated_elements(config: ModelConfig, batch: int, context: int) -> int:
+    """Keys and values that a layer copies for every query head of their group, and forgets."""
+    mixer = config.mixer
+    if not isinstance(mixer, AttentionConfig) or mixer.n_kv_heads == mixer.n_heads:
+        return 0
+    return 2 * batch * mixer.n_heads * mixer.head_dim * _n_keys(mixer, context)
+
+
+def _n_keys(mixer: AttentionConfig, context: int) -> int:
+    return min(context + 1, mixer.window) if isinstance(mixer, WindowConfig) else context + 1
+
+
 def _norm(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
     rms = config.norm == "rms"
     return rms_norm(batch, config.d_model).forward if rms else (Kernel("layer norm", (batch, config.d_model)),)
@@ -87,7 +99,7 @@ def _mixing(mixer: MixerConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     joined = (
         batch * mixer.n_kv_heads * (min(context, mixer.window) if isinstance(mixer, WindowConfig) else context) * size
     )
-    keys = min(context + 1, mixer.window) if isinstance(mixer, WindowConfig) else context + 1
+    keys = _n_keys(mixer, context)
     kernels = [Kernel("copy", (joined,), 2), Kernel("copy", (n_heads * size,))]
     if mixer.n_kv_heads < mixer.n_heads:
         kernels += [Kernel("copy", (n_heads * keys * size,), 2), *calls(6)]
