@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -77,6 +78,25 @@ def test_several_calibrations_give_the_first_quartile_of_each_number():
     several = undisturbed([calibration_of(call) for call in (5e-6, 1e-6, 9e-6, 2e-6, 3e-6)])
     assert (several.train_call_s, several.decode_call_s) == (2e-6, 4e-6)
     assert several.cached["map"].at((64,)) == pytest.approx(64e-9)
+    slow = [dataclasses.replace(calibration_of(), train_in_turn=x, decode_in_turn=2 * x) for x in (1.1, 3.0, 1.2)]
+    assert (undisturbed(slow).train_in_turn, undisturbed(slow).decode_in_turn) == (1.2, 2.4)
+
+
+def test_kernels_in_turn_take_as_much_longer_as_measured_steps_do(monkeypatch):
+    monkeypatch.setattr(Calibration, "training_s", lambda self, *sizes: {"all": 2.0, "optimizer": 50.0})
+    monkeypatch.setattr(Calibration, "decode_s", lambda self, *sizes: {"all": 4.0})
+    monkeypatch.setattr(calibrate_file, "_update_s", lambda *sizes: 3.0)
+    monkeypatch.setattr(calibrate_file, "_decode_s", lambda *sizes: 5.0)
+    assert calibrate_file._in_turn(calibration_of()) == pytest.approx((1.5, 1.25))
+
+
+def test_the_factor_reaches_every_part(monkeypatch):
+    plain = calibration_of()
+    monkeypatch.setattr(Calibration, "seconds_of", lambda self, *asked: {"a": 1.0, "b": 2.0})
+    turned = dataclasses.replace(plain, train_in_turn=1.5, decode_in_turn=1.25)
+    config = model_of(CASES[0])
+    assert turned.training_s(config, 1, 8) == {"a": 1.5, "b": 3.0}
+    assert turned.decode_s(config, 1, 8) == {"a": 1.25, "b": 2.5}
 
 
 def test_what_is_too_large_runs_at_the_rate_of_the_nearest(monkeypatch):
@@ -120,4 +140,6 @@ def test_a_real_calibration_predicts_a_real_update_within_a_factor_of_two():
     assert 0.5 < predicted / real < 2
     token = sum(calibration.decode_s(config, 1, 64).values())
     assert 1e-5 < token < predicted
+    assert 0.7 < calibration.train_in_turn < 2
+    assert 0.7 < calibration.decode_in_turn < 2
     assert calibration.took_s < 120

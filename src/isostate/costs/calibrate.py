@@ -5,23 +5,24 @@
 Each kind of kernel is measured at a few sizes, once with its memory in cache and once without; between sizes, seconds
 are interpolated in the logarithm of every axis. That is a roofline whose peak and bandwidth depend on the size, as they
 do: a small product reaches a tenth of the peak, a small tensor stays in cache. The overhead of a call is measured on
-models of next to no width.
+models of next to no width; how much longer kernels take in turn than each in a loop, on three small models.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import mean
+from statistics import geometric_mean, mean, median
 from typing import Literal
 
 import numpy as np
 import torch
 
-from isostate.costs.decode_kernels import decode_parts
+from isostate.costs.decode_kernels import decode_parts, repeated_elements
 from isostate.costs.kernels import FLOAT32_BYTES, SCANS, Kernel, Kind, Part, cost_of
 from isostate.costs.measured_kernels import CACHED_POOL, MEASURED, MEMORY_POOL, Work, matmul_in_pool
 from isostate.costs.operators import training_parts
@@ -74,6 +75,8 @@ class Calibration:
     decode_call_s: float
     missed: tuple[float, ...]  # share of a working set that is not in cache any more, by POOLS
     took_s: float = 0.0
+    train_in_turn: float = 1.0  # how much longer kernels take in turn, each in the caches of the last, than in a loop
+    decode_in_turn: float = 1.0
 
     def missed_share(self, working_set: float) -> float:
         """Of memory that is used in turn, `working_set` bytes of it."""
@@ -103,13 +106,15 @@ class Calibration:
     ) -> dict[str, float]:
         """Seconds of one update by operator, as `train/` makes it without clipping."""
         used = peak_train_bytes(config, batch, context, recompute)
-        return self.seconds_of(training_parts(config, batch, context, recompute), self.train_call_s, used)
+        parts = self.seconds_of(training_parts(config, batch, context, recompute), self.train_call_s, used)
+        return {name: self.train_in_turn * part_s for name, part_s in parts.items()}
 
     def decode_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:
         """Seconds of one token for each of `batch` sequences behind `context` tokens, by operator."""
         state = batch * config.state_size(context).elements
-        used = FLOAT32_BYTES * (config.param_count().total + 2 * state)
-        return self.seconds_of(decode_parts(config, batch, context), self.decode_call_s, used)
+        used = FLOAT32_BYTES * (config.param_count().total + 2 * state + repeated_elements(config, batch, context))
+        parts = self.seconds_of(decode_parts(config, batch, context), self.decode_call_s, used)
+        return {name: self.decode_in_turn * part_s for name, part_s in parts.items()}
 
 
 def undisturbed(calibrations: Sequence[Calibration]) -> Calibration:
@@ -127,6 +132,8 @@ def undisturbed(calibrations: Sequence[Calibration]) -> Calibration:
         first_quartile([one.decode_call_s for one in calibrations]),
         tuple(np.median([one.missed for one in calibrations], axis=0).tolist()),
         sum(one.took_s for one in calibrations),
+        median([one.train_in_turn for one in calibrations]),
+        median([one.decode_in_turn for one in calibrations]),
     )
 
 
@@ -135,7 +142,10 @@ def calibrate() -> Calibration:
     began = time.perf_counter()
     cached = {kind: _curve(kind, CACHED_POOL) for kind in MEASURED}
     from_memory = {kind: _curve(kind, MEMORY_POOL) if MEASURED[kind].pooled else cached[kind] for kind in MEASURED}
-    return Calibration(cached, from_memory, *_overheads(), _missed_shares(), took_s=time.perf_counter() - began)
+    apart = Calibration(cached, from_memory, *_overheads(), _missed_shares())
+    train, decode = _in_turn(apart)
+    took_s = time.perf_counter() - began
+    return dataclasses.replace(apart, took_s=took_s, train_in_turn=train, decode_in_turn=decode)
 
 
 def seconds_of(work: Work) -> float:
@@ -208,33 +218,55 @@ def _overheads() -> tuple[float, float]:
     for mixer in TINY_MIXERS:
         few, many = (ModelConfig.parse({**TINY, "n_layers": n, "mixer": mixer}, "calibration") for n in TINY_LAYERS)
         n_calls = [sum(part.n_calls for part in training_parts(c, 1, TINY_CONTEXT)) for c in (few, many)]
-        train.append((_tiny_update_s(many) - _tiny_update_s(few)) / (n_calls[1] - n_calls[0]))
+        train.append((_update_s(many) - _update_s(few)) / (n_calls[1] - n_calls[0]))
         n_calls = [sum(part.n_calls for part in decode_parts(c, 1, TINY_CONTEXT)) for c in (few, many)]
-        decode.append((_tiny_decode_s(many) - _tiny_decode_s(few)) / (n_calls[1] - n_calls[0]))
+        decode.append((_decode_s(many) - _decode_s(few)) / (n_calls[1] - n_calls[0]))
     return mean(train), mean(decode)
 
 
-def _tiny_update_s(config: ModelConfig) -> float:
-    model = Decoder(config)
-    tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
+# Models whose steps tell how much longer kernels take in turn; what is predicted of others has nothing else of steps.
+WHOLE = {"vocab_size": 768, "n_layers": 2, "d_model": 96}
+WHOLE_MIXERS = (
+    {"kind": "softmax", "n_heads": 3, "positions": "rotary"},
+    {"kind": "window", "n_heads": 3, "window": 48},
+    {"kind": "power", "head_dim": 8, "degree": 2},
+)
+WHOLE_BATCH, WHOLE_CONTEXT, WHOLE_STEPS = 3, 192, 8
+
+
+def _in_turn(apart: Calibration) -> tuple[float, float]:
+    """Real steps over the sum of their kernels', in training and in generation: a mean over a few models."""
+    train, decode = [], []
+    for mixer in WHOLE_MIXERS:
+        config = ModelConfig.parse({**WHOLE, "mixer": mixer}, "calibration")
+        parts = apart.training_s(config, WHOLE_BATCH, WHOLE_CONTEXT)
+        kernels_s = sum(part_s for name, part_s in parts.items() if name != "optimizer")
+        train.append(_update_s(config, WHOLE_BATCH, WHOLE_CONTEXT, WHOLE_STEPS) / kernels_s)
+        kernels_s = sum(apart.decode_s(config, WHOLE_BATCH, WHOLE_CONTEXT).values())
+        decode.append(_decode_s(config, WHOLE_BATCH, WHOLE_CONTEXT) / kernels_s)
+    return geometric_mean(train), geometric_mean(decode)
+
+
+def _update_s(config: ModelConfig, batch: int = 1, context: int = TINY_CONTEXT, steps: int = TINY_STEPS) -> float:
+    """Forward and backward, gradients added up."""
+    model, tokens_BT = Decoder(config), torch.zeros(batch, context, dtype=torch.long)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    return first_quartile(_timed(lambda: model.train_loss(tokens_BT, tokens_BT).backward()))
+    return first_quartile(_timed(lambda: model.train_loss(tokens_BT, tokens_BT).backward(), steps))
 
 
-def _tiny_decode_s(config: ModelConfig) -> float:
-    model = Decoder(config)
-    tokens_BT = torch.zeros(1, TINY_CONTEXT, dtype=torch.long)
+def _decode_s(config: ModelConfig, batch: int = 1, context: int = TINY_CONTEXT) -> float:
+    model, tokens_BT = Decoder(config), torch.zeros(batch, context, dtype=torch.long)
     with torch.inference_mode():
         _, state = model(tokens_BT)
         return first_quartile(_timed(lambda: model(tokens_BT[:, :1], state, "recurrent")))
 
 
-def _timed(work: Work) -> list[float]:
+def _timed(work: Work, steps: int = TINY_STEPS) -> list[float]:
     for _ in range(3):
         work()
     seconds = []
-    for _ in range(TINY_STEPS):
+    for _ in range(steps):
         began = own_clock()
         work()
         seconds.append(own_clock() - began)

@@ -52,6 +52,22 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     )
 
 
+def repeated_elements(config: ModelConfig, batch: int, context: int) -> int:
+    """Keys and values that a layer copies for every query head of their group, and forgets; the most of any layer."""
+    grouped = [
+        one for one, _ in config.mixer_groups if isinstance(one, AttentionConfig) and one.n_kv_heads < one.n_heads
+    ]
+    return max((2 * batch * one.n_heads * one.head_dim * _n_keys(one, context) for one in grouped), default=0)
+
+
+def _n_keys(mixer: AttentionConfig, context: int) -> int:
+    return min(context + 1, _most_held(mixer, context))
+
+
+def _most_held(mixer: AttentionConfig, context: int) -> int:
+    return mixer.window + mixer.sinks if isinstance(mixer, WindowConfig) else context + 1
+
+
 def _norm(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
     rms = config.norm == "rms"
     return rms_norm(batch, config.d_model).forward if rms else (Kernel("layer norm", (batch, config.d_model)),)
@@ -111,8 +127,8 @@ def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> li
 
 def _attention(mixer: AttentionConfig, batch: int, context: int) -> tuple[Kernel, ...]:
     n_heads, size = batch * mixer.n_heads, mixer.head_dim
-    held = mixer.window + mixer.sinks if isinstance(mixer, WindowConfig) else context + 1
-    joined, keys = batch * mixer.n_kv_heads * min(context, held) * size, min(context + 1, held)
+    joined = batch * mixer.n_kv_heads * min(context, _most_held(mixer, context)) * size
+    keys = _n_keys(mixer, context)
     kernels = [Kernel("copy", (joined,), 2), Kernel("copy", (n_heads * size,))]
     if mixer.n_kv_heads < mixer.n_heads:
         kernels += [Kernel("copy", (n_heads * keys * size,), 2), *calls(6)]

@@ -1,0 +1,75 @@
+"""Committed records of benchmarks/: their bounds hold, and what they say we predicted is what we predict."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from isostate.costs import training_memory
+from isostate.model import ModelConfig
+
+ROOT = Path(__file__).parents[1]
+COUNTERS = ("FlopCounterMode", "fvcore", "calflops", "thop", "ptflops", "torchinfo", "llm-analysis")
+
+
+def record(name: str):
+    return json.loads((ROOT / "benchmarks/records" / f"{name}.json").read_text())
+
+
+def test_the_peak_of_training_memory_is_the_allocators_within_three_percent():
+    rows = record("peak_memory")["rows"]
+    for row in rows:
+        config = ModelConfig.parse(row["model"], row["case"])
+        memory = training_memory(config, row["batch"], row["context"], recompute=row["recompute"])
+        assert row["predicted"] == memory.total
+        assert abs(row["predicted"] / row["allocator"] - 1) <= 0.03
+        assert row["error"] == pytest.approx(row["predicted"] / row["allocator"] - 1, abs=1e-6)
+        assert row["resident"] > 0
+    kinds = {row["model"]["mixer"]["kind"] for row in rows}
+    assert {"softmax", "window"} < kinds
+    assert kinds & {"linear", "power"}
+    assert any(row["model"].get("dropout") and row["recompute"] == "blocks" for row in rows)
+
+
+@pytest.fixture
+def models(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("counters_models").MODELS
+
+
+def test_of_all_counters_only_ours_gives_the_truth_on_every_model(models):
+    rows = {row["model"]: row for row in record("counters")["rows"]}
+    assert rows.keys() == models.keys()
+    assert len(rows) >= 6
+    for name, row in rows.items():
+        assert row["truth"] == models[name].truth(), "written down by hand"
+        assert row["ours"] == models[name].ours() == row["truth"]
+    for counter in COUNTERS:
+        wrong = [
+            (name, quantity)
+            for name, row in rows.items()
+            for quantity, truth in row["truth"].items()
+            if row["counters"][counter].get(quantity) not in (None, truth)
+        ]
+        assert wrong, f"{counter} is right throughout: say so in docs/counters.md"
+
+
+def test_the_documented_table_is_the_records():
+    text, rows = (ROOT / "docs/counters.md").read_text(), record("counters")["rows"]
+    for row in rows:
+        for quantity, truth in row["truth"].items():
+            line = next(
+                line for line in text.splitlines() if line.startswith(f"| {row['model']} | {quantity} | {truth:,} |")
+            )
+            cells = [cell.strip() for cell in line.strip("|").split("|")][3:]
+            assert cells == ["1", *(_share(row["counters"][counter].get(quantity), truth) for counter in COUNTERS)]
+    for name, version in record("counters")["versions"].items():
+        assert re.search(rf"{re.escape(name)} {re.escape(version)}", text)
+
+
+def _share(found: int | None, truth: int) -> str:
+    return "–" if found is None else "1" if found == truth else f"{found / truth:.3f}"
