@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from isostate.laws import LAWS, Options
 from isostate.laws.objectives import OBJECTIVES
-from isostate.laws.resample import bootstrap, counts, tail, targets, units
+from isostate.laws.resample import bootstrap, counts, sizes, tail, targets, units
+from isostate.laws.weighting import leverage
 from tests.laws.planted import PLANTED
 
 LAW, CASE = LAWS["params"], PLANTED["params"]
@@ -45,16 +47,31 @@ def test_residuals_are_drawn_in_units_of_each_points_own_noise():
     assert spread / spread[0] == pytest.approx(weights**-0.5, rel=0.1)
 
 
-def test_a_wild_draw_only_flips_each_points_own_residual():
-    made = targets(
-        np.random.default_rng(0), LAW, CASE.inputs, OBSERVED, THETA, OBJECTIVES["squares-log"],
-        Options(bootstrap=40, resampling="wild"),
-    )  # fmt: skip
+def test_a_wild_draw_only_flips_each_points_own_residual_and_takes_a_size():
+    options = Options(bootstrap=40, resampling="wild")
+    objective = OBJECTIVES["squares-log"]
+    made = targets(np.random.default_rng(0), LAW, CASE.inputs, OBSERVED, THETA, objective, options)
     exact = LAW.predict(CASE.values, CASE.inputs)
-    residual = np.abs(np.log(made) - np.log(exact))
-    np.testing.assert_allclose(residual, np.repeat(residual[:1], 40, 0), atol=1e-12)
-    # inflated by sqrt(n / (n - parameters)), since fitted residuals are too small
-    np.testing.assert_allclose(residual[0, 0], 0.01 * np.sqrt(9 / 6), rtol=1e-9)
+    drawn = (np.log(made) - np.log(exact)) / sizes(options, 6)[:, None]
+    np.testing.assert_allclose(np.abs(drawn), np.abs(drawn[:1]).repeat(40, 0), atol=1e-12)
+    # freed of its leverage, by which the fit drew it to itself
+    shown = leverage(LAW, CASE.inputs, THETA, np.ones(9), objective)
+    np.testing.assert_allclose(np.abs(drawn[0]), np.abs(np.log(OBSERVED / exact)) / np.sqrt(1 - shown), rtol=1e-9)
+    assert shown.sum() == pytest.approx(3.0), "as many as parameters"
+
+
+def test_residual_draws_have_students_spread_about_the_fitted_values():
+    options = Options(bootstrap=20000, resampling="residual")
+    made = targets(np.random.default_rng(0), LAW, CASE.inputs, OBSERVED, THETA, OBJECTIVES["squares-log"], options)
+    exact = LAW.predict(CASE.values, CASE.inputs)
+    drawn = np.log(made) - np.log(exact)
+    sd = np.sqrt(np.sum((np.log(OBSERVED) - np.log(exact)) ** 2) / 6)
+    plain = drawn / sizes(options, 6)[:, None]
+    assert plain.std() == pytest.approx(sd, rel=0.01)
+    assert np.mean(sizes(options, 6) ** -2.0) == pytest.approx(1.0, rel=0.02)
+    # a mean of the nine, which is linear, has the t interval with six degrees of freedom
+    ends = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    assert ends == pytest.approx(np.array([-1, 1]) * stats.t.ppf(0.975, 6) * sd / 3, rel=0.05)
 
 
 def test_every_scheme_spreads_about_the_truth_and_repeats_by_seed():
@@ -69,7 +86,8 @@ def test_every_scheme_spreads_about_the_truth_and_repeats_by_seed():
 
 def test_the_tail_widens_a_small_sample_and_leaves_a_large_one_alone():
     assert tail(0.95, 10**6, 5, "case") == pytest.approx(0.025, abs=1e-6)
-    assert tail(0.95, 64, 5, "case") < tail(0.95, 64, 5, "residual") < 0.025
+    assert tail(0.95, 64, 5, "case") < 0.025
+    assert tail(0.95, 64, 5, "residual") == tail(0.95, 64, 5, "wild") == pytest.approx(0.025)
 
 
 RECORD = Path(__file__).resolve().parents[2] / "benchmarks" / "records" / "laws_coverage.json"
@@ -85,4 +103,4 @@ def test_the_recorded_studies_of_every_law_cover_93_to_97_percent_for_parameters
         for key, share in design["covered"].items():
             assert 0.93 <= share <= 0.97, f"{name}: {key}"
     for name, law in LAWS.items():
-        assert set(record["laws"][name]["covered"]) >= {*law.names, "prediction beyond"}
+        assert set(record["laws"][name]["covered"]) == {*law.names, *law.derived, "prediction beyond"}

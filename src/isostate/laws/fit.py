@@ -121,9 +121,12 @@ def derive(law: Law, values: Array, draws: Array | None, tail: float) -> dict[st
 
 
 def percentile(value: float, draws_B: Array, tail: float) -> Interval:
-    """The percentile interval, with `tail` on either side, and standard error of draws around a value."""
+    """The percentile interval, with `tail` on either side, and standard error of draws around a value.
+
+    The k-th of B ordered draws stands at k / (B + 1), so that few draws are as right on average as many.
+    """
     finite_B = draws_B[np.isfinite(draws_B)]
     if len(finite_B) < 20:
         return Interval(value)
-    low, high = np.quantile(finite_B, [tail, 1 - tail])
+    low, high = np.quantile(finite_B, [tail, 1 - tail], method="weibull")
     return Interval(value, float(low), float(high), float(np.std(finite_B, ddof=1)))

@@ -1,8 +1,14 @@
 """Bootstraps, all resamples refitted at once. Weights and targets change, the table does not.
 
 case: runs drawn with replacement. cluster: whole clusters (all points of one training run, or all seeds of one setting)
-drawn. residual: fitted values plus drawn residuals, inflated by sqrt(n / dof), each scaled by its point's own noise
-where weights tell it. wild: residuals times a sign of their own (Rademacher), which keeps each point's own variance.
+drawn. residual: fitted values plus drawn residuals, smoothed (a handful of residuals has no tails) and each scaled by
+its point's own noise where weights tell it. wild: residuals times a sign of their own (Rademacher), which keeps each
+point's own variance, freed of the leverage that shrinks it.
+
+The size of the noise is known no better than its degrees of freedom allow. So residual and wild draws take a size of
+their own, s sqrt(dof / chi^2_dof): percentiles are then Student's where the law is linear, and follow its bends where
+it is not. Percentiles of cases and clusters are widened instead (`tail`).
+Sources: Davison & Hinkley 1997, sections 3.4, 6.2 and 7.3; Wu 1986; Hesterberg 2015, section 3.3.
 """
 
 from __future__ import annotations
@@ -19,7 +25,9 @@ from isostate.laws.noise import settings
 from isostate.laws.objectives import Objective
 from isostate.laws.options import Options, Scheme
 from isostate.laws.problem import Problem
-from isostate.laws.weighting import power, residuals, standardised
+from isostate.laws.weighting import leverage, power, residuals, standardised
+
+SMOOTHING = 1.06  # Silverman 1986, eq. 3.28: the width of a normal kernel is 1.06 sd n^(-1/5)
 
 
 def bootstrap(
@@ -41,12 +49,32 @@ def bootstrap(
 def tail(level: float, n: int, n_params: int, scheme: Scheme) -> float:
     """The share to cut off either side of the draws for an interval of that level.
 
-    Percentiles of a small sample are too narrow: Student's quantile takes the normal's place, and draws of cases, whose
-    spread is not inflated, are widened by sqrt(n / dof) (the expanded percentiles of Hesterberg 2015, section 3.3).
+    Percentiles of a small sample of cases are too narrow: Student's quantile takes the normal's place, and their
+    spread, which is not inflated, is widened by sqrt(n / dof) (the expanded percentiles of Hesterberg 2015).
     """
+    if scheme in ("residual", "wild"):
+        return (1.0 - level) / 2.0
     dof = max(n - n_params, 1)
-    widened = np.sqrt(n / dof) if scheme in ("case", "cluster") else 1.0
-    return float(stats.norm.cdf(-widened * stats.t.ppf(0.5 + level / 2, dof)))
+    return float(stats.norm.cdf(-np.sqrt(n / dof) * stats.t.ppf(0.5 + level / 2, dof)))
+
+
+def sizes(options: Options, dof: int) -> Array:
+    """How large the noise is in each draw (bootstraps,), in units of its estimate: sqrt(dof / chi^2)."""
+    rng = np.random.default_rng([options.seed, dof])
+    return np.sqrt(dof / rng.chisquare(dof, options.bootstrap))
+
+
+def noise(
+    rng: np.random.Generator, residual_n: Array, weight_n: Array, objective: Objective, dof: int, shape: tuple[int, int]
+) -> Array:
+    """Residuals in units of their own sd (bootstraps, how many): drawn, smoothed, with the variance that dof allows."""
+    pool = standardised(residual_n, weight_n, objective)[weight_n > 0]
+    pool = pool - pool.mean()
+    sd = float(np.sqrt(np.sum(standardised(residual_n, weight_n, objective) ** 2) / dof))
+    own = float(np.sqrt(np.mean(pool**2)))
+    width = SMOOTHING * len(pool) ** -0.2
+    drawn = pool[rng.integers(0, len(pool), shape)] * (sd / own if own > 0 else 0.0)
+    return np.asarray((drawn + width * sd * rng.normal(size=shape)) / np.sqrt(1.0 + width**2))
 
 
 def clusters_of(x: Mapping[str, Array], options: Options) -> NDArray[np.intp]:
@@ -89,15 +117,14 @@ def targets(
     fitted_n = law.predict_batch(values_K[None], x)[0]
     residual_n = residuals(law, x, y_n, values_K, objective)
     weight_n = np.ones_like(y_n) if options.weights is None else np.asarray(options.weights, dtype=float)
-    n = int(np.count_nonzero(weight_n))
-    inflation = np.sqrt(n / max(n - len(law.names), 1))
+    dof = max(int(np.count_nonzero(weight_n)) - len(law.names), 1)
     if options.resampling == "wild":
-        drawn_Bn = residual_n * rng.choice([-1.0, 1.0], (options.bootstrap, len(y_n)))
+        freed_n = residual_n / np.sqrt(1.0 - leverage(law, x, theta_K, weight_n, objective))
+        drawn_Bn = freed_n * rng.choice([-1.0, 1.0], (options.bootstrap, len(y_n)))
     else:
-        pool = standardised(residual_n, weight_n, objective)[weight_n > 0]
-        drawn_Bn = (pool - pool.mean())[rng.integers(0, n, (options.bootstrap, len(y_n)))]
+        drawn_Bn = noise(rng, residual_n, weight_n, objective, dof, (options.bootstrap, len(y_n)))
         drawn_Bn = drawn_Bn / np.where(weight_n > 0, weight_n, np.inf) ** (1.0 / power(objective))
-    drawn_Bn = drawn_Bn * inflation
+    drawn_Bn = drawn_Bn * sizes(options, dof)[:, None]
     if objective.log:
         return fitted_n * np.exp(drawn_Bn)
     return np.maximum(fitted_n + drawn_Bn, 1e-12)
