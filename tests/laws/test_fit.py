@@ -1,6 +1,7 @@
 """Fitting in general: planted laws return, intervals follow, tables that cannot carry a law are refused in words."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,30 @@ def test_seeds_that_agree_better_than_the_law_fits_do_not_narrow_the_intervals()
         assert width == pytest.approx(honest, rel=0.2)
         ends, honest_ends = (f.profiles[name].interval for f in (fit, alone))
         assert ends.high - ends.low == pytest.approx(honest_ends.high - honest_ends.low, rel=0.1)
+
+
+RECORD = json.loads((Path(__file__).resolve().parents[2] / "benchmarks" / "records" / "laws_coverage.json").read_text())
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_in_the_recorded_studies_of_every_law_95_percent_intervals_cover_93_to_97(name):
+    design = RECORD["designs"][name]
+    assert set(design["covered"]) == {*LAWS[name].names, *LAWS[name].derived, "prediction beyond the runs"}
+    assert_covered(design)
+
+
+@pytest.mark.parametrize("name", sorted(set(RECORD["designs"]) - set(LAWS)))
+def test_so_do_those_of_a_few_state_sizes_and_those_a_user_gets_who_names_no_option(name):
+    assert_covered(RECORD["designs"][name])
+
+
+def assert_covered(design):
+    assert RECORD["level"] == 0.95
+    assert design["studies"] >= 1000
+    for name, share in design["covered"].items():
+        assert 0.93 <= share <= 0.97, name
+
+
+def test_the_record_holds_more_than_the_forms():
+    more = {"chinchilla, as fitted by default", "state, 5 sizes", "state, 5 sizes, 3 seeds", "state, 8 sizes"}
+    assert more == set(RECORD["designs"]) - set(LAWS)
