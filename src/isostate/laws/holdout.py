@@ -69,7 +69,7 @@ def predict_held_out(
         drawn_B = law.predict_batch(draws, last)[:, 0]
         drawn_B = drawn_B * np.exp(noise_B) if objective.log else drawn_B + noise_B
         units = resample.units(small, kept)
-        tail = resample.tail(options.level, units, len(law.names), options.resampling)
+        tail = resample.tail(options.level, units, len(law.names), options.scheme)
         low, high = (float(end) for end in np.nanquantile(drawn_B, [tail, 1 - tail], method="weibull"))
     size = float(np.prod([c[order] for c in large.values()]))
     relative_n = predicted_n / y_n[held_n] - 1.0
@@ -109,7 +109,7 @@ def _noise(
     dof = max(int(np.count_nonzero(weight_n)) - len(law.names), 1)
     rng = np.random.default_rng([options.seed, 1])
     drawn_B = resample.noise(rng, residual_n, weight_n, objective, dof, (options.bootstrap, 1))[:, 0]
-    if options.resampling in ("residual", "wild"):
+    if options.scheme in resample.ABOUT_THE_FIT:
         drawn_B = drawn_B * resample.sizes(options, dof)
     return np.asarray(drawn_B * max(weight_last, 1e-300) ** (-1.0 / power(objective)))
 
