@@ -25,7 +25,7 @@ from isostate.laws import LAWS, OBJECTIVES, Options
 from isostate.laws.registry import EPOCH_TABLE
 from isostate.laws.resample import bootstrap
 from isostate.laws.search import SAME_OPTIMUM, search
-from isostate.laws.table import read_table
+from isostate.laws.table_file import read_table
 
 RECORD = Path(__file__).parent / "records" / "laws_speed.json"
 LAW, OBJECTIVE = LAWS["chinchilla"], OBJECTIVES["huber"]
