@@ -94,7 +94,7 @@ REFUSED_OPTIONS = {
     "a column too few": (["fit", "TABLE", *FIT, "--x", "n_params"], "takes N, D, in this order"),
     "y among x": (["fit", "TABLE", *FIT, "--y", "n_params"], "is both an input and the L"),
     "unknown objective": (["fit", "TABLE", *FIT, "--objective", "hubr"], 'did you mean "huber"'),
-    "unknown resampling": (["fit", "TABLE", *FIT, "--resampling", "jackknife"], "there are case, cluster, res"),
+    "unknown resampling": (["fit", "TABLE", *FIT, "--resampling", "jackknife"], "there are local, residual, wi"),
     "clusters without a name": (["fit", "TABLE", *FIT, "--resampling", "cluster"], "needs the column that names them"),
     "too few clusters": (["fit", "TABLE", *FIT, "--cluster", "corpus"], "names 1 cluster(s), too few"),
     "no such weights": (["fit", "TABLE", *FIT, "--weights", "weight"], "no column 'weight'"),

@@ -6,6 +6,7 @@ import pytest
 from isostate.config import UserError
 from isostate.laws import LAWS, fit_law
 from isostate.laws.consequences import (
+    band,
     best_epochs,
     bits_for,
     critical_batch,
@@ -72,6 +73,16 @@ def test_intervals_follow_from_the_draws_and_hold_the_truth():
         assert drawn.low < drawn.value < drawn.high, name
         wider = 0.5 * (drawn.high - drawn.low)  # a 95 % interval misses now and then, but not by far
         assert drawn.low - wider < exact.value < drawn.high + wider, name
+
+
+def test_a_band_is_the_prediction_at_each_setting_and_widens_beyond_the_runs():
+    fit = fitted("chinchilla", bootstrap=200, sd=0.005)
+    x = {"N": np.geomspace(1e8, 1e12, 5), "D": np.full(5, 1e11)}
+    got = band(fit, x)
+    for i in range(5):
+        one = prediction(fit, N=x["N"][i], D=1e11)
+        assert (got["predicted"][i], got["low"][i], got["high"][i]) == (one.value, one.low, one.high)
+    assert got["high"][4] - got["low"][4] > 2 * (got["high"][1] - got["low"][1])
 
 
 def test_the_step_law_at_published_values():

@@ -148,11 +148,37 @@ def test_seeds_that_agree_better_than_the_law_fits_do_not_narrow_the_intervals()
     assert "cluster" in fit.interval_method
     assert fit.noise["dof"] == 36 - 5
     assert fit.noise["seed_sd"] == pytest.approx(0.004, rel=0.15)
-    # three seeds a setting tell no more than their mean, which has the misfit of the setting
+    # three seeds a setting tell no more of it than their mean
     mean = np.exp(np.log(observed).reshape(36, 3).mean(axis=1))
-    alone = fit_law(law, {s: c[::3] for s, c in x.items()}, mean, **options)
+    alone = fit_law(law, {s: c[::3] for s, c in x.items()}, mean, **options, resampling="case")
     for name in law.names:
         width, honest = (f.params[name].high - f.params[name].low for f in (fit, alone))
-        assert width == pytest.approx(honest, rel=0.2)
+        assert width == pytest.approx(honest, rel=0.05)
         ends, honest_ends = (f.profiles[name].interval for f in (fit, alone))
         assert ends.high - ends.low == pytest.approx(honest_ends.high - honest_ends.low, rel=0.1)
+    named = fit_law(law, x, observed, **options, resampling="residual")
+    assert any("drawn apart" in alarm for alarm in named.alarms)
+    assert not any("drawn apart" in alarm for alarm in fit.alarms)
+
+
+def test_the_bootstrap_is_the_one_named_else_by_clusters_else_local():
+    law, case, observed = noisy()
+    options = {"bootstrap": 100, "profile_points": 0, "holdout": None}
+    clusters = np.repeat(np.arange(12), 3)
+    for named, expected in (({}, "local"), ({"resampling": "wild"}, "wild"), ({"clusters": clusters}, "cluster")):
+        assert fit_law(law, case.inputs, observed, **options, **named).interval_method.endswith(expected)
+
+
+def test_a_law_that_lies_beside_its_points_is_an_alarm_and_its_cases_are_drawn():
+    law, case = LAWS["repetition"], PLANTED["repetition"]
+    exact = law.predict(case.values, case.inputs) * np.exp(0.003 * np.random.default_rng(0).normal(size=50))
+    options = {"bootstrap": 100, "profile_points": 0, "holdout": None}
+    # its single-epoch law is held fixed, so that a floor which is lower than assumed cannot be fitted
+    beyond = exact - 0.5
+    right, beside = (fit_law(law, case.inputs, y, **options) for y in (exact, beyond))
+    assert not any("lies" in alarm for alarm in right.alarms)
+    assert right.interval_method == "percentile bootstrap, local"
+    assert any("the law lies above most of its points" in alarm for alarm in beside.alarms)
+    assert beside.interval_method == "percentile bootstrap, case (the law lies beside its points)"
+    named = fit_law(law, case.inputs, beyond, resampling="residual", **options)
+    assert named.interval_method == "percentile bootstrap, residual"

@@ -31,3 +31,11 @@ def test_three_sizes_with_seeds_use_the_seeds_alone():
     got = noise.estimate(np.repeat([1.0, 2.0, 3.0], 2), np.array([1, 1.1, 2, 2.1, 3, 3.1]), rss=0.015, n_params=3)
     assert (got.dof, got.variance) == (3, pytest.approx(0.005))
     assert "cannot test the shape" in got.source
+
+
+def test_a_law_leans_by_the_signs_of_residuals_beyond_the_parabola_and_by_their_mean_within():
+    residual = np.array([1.0, 2.0, 3.0, -6.0])
+    assert noise.lean(residual, np.inf) == 0.0
+    assert noise.lean(residual, 1e-3) == noise.lean(residual, 0.0) == pytest.approx(2 / np.sqrt(4))
+    assert noise.lean(-residual, 1e-3) == pytest.approx(-1.0)
+    assert noise.lean(np.full(4, 1e-16), 1e-3) == 0.0, "rounding leans nowhere"

@@ -24,6 +24,18 @@ def test_each_objective_is_its_definition():
     assert not OBJECTIVES["squares"].log
 
 
+def test_a_residual_counts_as_its_square_within_the_parabola_and_as_its_size_beyond():
+    for name, objective in OBJECTIVES.items():
+        edge = objective.parabola
+        for r, power in ((0.5, 2), (2.0, 1)):
+            if not 0.0 < edge < np.inf:
+                continue
+            at = np.array([[r, 1.01 * r]]) * edge
+            slope = objective.evaluate(at, np.ones_like(at))[1][0]
+            assert slope[1] / slope[0] == pytest.approx(1.01 ** (power - 1)), name
+    assert OBJECTIVES["likelihood"].parabola < 1e-2 * HUBER_DELTA
+
+
 def test_the_free_scale_is_the_most_likely_one():
     def negative(log_scale):
         scaled = R[0] / np.exp(log_scale)

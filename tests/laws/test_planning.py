@@ -63,6 +63,20 @@ def test_it_plans_from_a_fit_of_one_resource_too():
     assert ranked[0].inputs["S"] == 5e5
 
 
+@pytest.mark.parametrize("objective", ["squares-log", "squares", "huber"])
+def test_it_plans_from_the_weights_of_the_fit(objective):
+    exact = LAW.predict(CASE.values, CASE.inputs)
+    y = exact * np.exp(0.01 * np.random.default_rng(0).normal(size=len(exact)))
+    options = {"objective": objective, "bootstrap": 0, "profile_points": 0, "holdout": None}
+    weights = np.r_[np.zeros(6), np.ones(30)]
+    weighted = fit_law(LAW, CASE.inputs, y, weights=weights, **options)
+    dropped = fit_law(LAW, {s: c[6:] for s, c in CASE.inputs.items()}, y[6:], **options)
+    halves = [next_run(fit, TARGET, CANDIDATES)[0].before for fit in (weighted, dropped)]
+    assert halves[0] == pytest.approx(halves[1], rel=1e-3)
+    plain = fit_law(LAW, CASE.inputs, y, **options)
+    assert halves[0] > next_run(plain, TARGET, CANDIDATES)[0].before
+
+
 def test_an_isoflop_grid_comes_with_its_own_bias():
     grid = isoflop_grid(CASE.values, [1e20, 1e21], width=4.0, sizes=9)
     assert len(grid["N"]) == 18

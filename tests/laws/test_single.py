@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from isostate.laws import LAWS, fit_power, fit_state
+from isostate.laws.consequences import prediction
 
 STATE_SIZES = np.array([2048.0, 4096, 8192, 16384, 32768])
 PLANTED = {"L_inf": 1.5, "A": 20.0, "alpha": 0.45}
@@ -35,11 +36,25 @@ def test_intervals_cover_what_was_planted_at_their_level():
     assert np.all(covered / studies > 0.95 - 0.054), covered / studies
 
 
-def test_percentile_bootstrap_of_five_points_is_narrower_than_the_profile_interval():
+def test_the_bootstrap_of_five_points_is_as_wide_as_the_profile_and_that_of_their_bare_residuals_is_not():
     losses = planted(STATE_SIZES) + 0.004 * np.random.default_rng(0).normal(size=5)
     fit = fit_state(STATE_SIZES, losses)
     profile, boot = fit.params["alpha"], fit.bootstrap["alpha"]
-    assert boot.high - boot.low < 0.8 * (profile.high - profile.low)
+    assert boot.high - boot.low == pytest.approx(profile.high - profile.low, rel=0.15)
+    residual = losses - fit.predict({"S": STATE_SIZES})
+    drawn = residual[np.random.default_rng(0).integers(0, 5, (60, 5))]
+    bare = [fit_state(STATE_SIZES, losses - residual + noise, bootstrap=0).values["alpha"] for noise in drawn]
+    assert np.ptp(np.quantile(bare, [0.025, 0.975])) < 0.6 * (profile.high - profile.low)
+
+
+def test_what_follows_from_the_draws_of_five_points_covers():
+    truth = planted(2.0 * STATE_SIZES[-1])
+    covered = 0
+    for seed in range(100):
+        losses = planted(STATE_SIZES) + 0.003 * np.random.default_rng(seed).normal(size=5)
+        found = prediction(fit_state(STATE_SIZES, losses, bootstrap=200, seed=seed), S=2.0 * STATE_SIZES[-1])
+        covered += found.low <= truth <= found.high
+    assert covered >= 88, "plain residual draws covered 83 of 100"
 
 
 def test_seeds_that_agree_with_the_law_are_pooled_and_narrow_the_interval():

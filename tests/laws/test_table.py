@@ -138,6 +138,9 @@ def test_clusters_are_resampled_whole_and_widen_intervals_of_curves():
     untold = fit_table(from_rows(rows), LAWS["chinchilla"], X, "loss", **options)
     assert "settings" in untold.interval_method
     assert untold.params["alpha"].se == pytest.approx(whole.params["alpha"].se, rel=0.2)
+    told = "180 rows of 36 runs (column 'run'): those of one run are not independent"
+    assert told in untold.alarms
+    assert not any(told in fit.alarms for fit in (whole, plain))
 
 
 def test_a_hold_out_that_leaves_too_little_is_an_alarm():

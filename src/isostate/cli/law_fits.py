@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ def fit_public(request: Request, name: str, cache: Path | None) -> Fitted:
     theirs = published(name)
     x, y = public_columns(theirs, cache or cache_of(request.runs) / "tables")
     table: Table = {**x, theirs.law.output: y}
+    request = replace(request, resampling=request.resampling or theirs.resampling)
     fitted = _fit(request, theirs.name, theirs.law, table, (), theirs.objective)
     return Fitted(fitted.fit, fitted.source, theirs)
 

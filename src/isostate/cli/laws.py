@@ -56,7 +56,7 @@ BootstrapOption = Annotated[
 ]
 ResamplingOption = Annotated[
     str | None,
-    typer.Option("--resampling", metavar="SCHEME", help="case, cluster, residual or wild. (default: case)"),
+    typer.Option("--resampling", metavar="SCHEME", help="local, residual, wild, case or cluster. (default: local)"),
 ]
 ClusterOption = Annotated[
     str | None,

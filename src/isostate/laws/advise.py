@@ -21,6 +21,7 @@ NARROW_RANGE = 4.0  # an exponent from less than two doublings is mostly noise
 FLAT_RATIO = 10.0  # exponents ten times apart fit alike: the profile is flat
 ILL_CONDITIONED = 1e10  # of the normal equations in correlation units
 LACK_OF_FIT_P = 0.05
+LEANS = 3.0  # standard errors that a law may lie beside its points as a whole, by chance one time in 370
 INERT = 1e-9  # relative change of the loss by an e-fold of a parameter that no longer acts
 HIGHER_LIKELIHOOD = 0.01  # of -2 log likelihood: more than a search leaves on the way to its optimum
 
@@ -107,6 +108,10 @@ def judge_many(fit: Fit, x: Mapping[str, Array], y_n: Array) -> Words:
     if fit.diagnostics["condition"] > ILL_CONDITIONED:
         told = f"ill conditioned ({fit.diagnostics['condition']:.1e}): some parameters trade against each other"
         found.append((told, "read what follows from the parameters (predictions, allocation), not each alone"))
+    if abs(fit.diagnostics["lean"]) > LEANS:
+        side = "below" if fit.diagnostics["lean"] > 0 else "above"
+        told = f"the law lies {side} most of its points ({abs(fit.diagnostics['lean']):.1f} standard errors)"
+        found.append((told, "it has no level of its own to fit: mend what it holds fixed, or take another form"))
     found += _judge_noise(fit)
     found += _judge_parameters(fit)
     if fit.holdout is not None and not fit.holdout.covered:
@@ -121,6 +126,9 @@ def _judge_noise(fit: Fit) -> list[tuple[str, str]]:
     if p_value is not None and p_value < LACK_OF_FIT_P:
         told = f"lack of fit: the settings stray from the law more than their seeds do (p = {p_value:.2g})"
         found.append((told, "look for mistuned settings or try another form; the misfit counts as noise"))
+        if fit.draws is not None and "cluster" not in fit.interval_method:
+            told = f"too narrow: seeds of a setting stray together, but were drawn apart ({fit.interval_method})"
+            found.append((told, "leave the resampling out, or take cluster"))
     if slope is not None and slope > 0.0:
         told = f"the noise grows with compute (log sd slope {slope:.2g}): the large points count least"
         found.append((told, "look at the largest runs: noise that grows is more often a misfit there"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from isostate.config import UserError
 from isostate.laws.allocate import allocate
@@ -46,6 +47,21 @@ def prediction(fit: Fit, **at: float) -> Interval:
         return predicted_B if len(predicted_B) > 1 else predicted_B[0]
 
     return follows(fit, rule)
+
+
+def band(fit: Fit, x: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """The law at many settings with its pointwise band: predicted, low and high, each (points,)."""
+    _needs(fit, tuple(x), fit.law.inputs)
+    columns = {symbol: np.atleast_1d(np.asarray(column, dtype=float)) for symbol, column in x.items()}
+    n = max(len(column) for column in columns.values())
+    at = [{symbol: float(column[i % len(column)]) for symbol, column in columns.items()} for i in range(n)]
+    found = [prediction(fit, **one) for one in at]
+    none = float("nan")
+    return {
+        "predicted": np.array([interval.value for interval in found]),
+        "low": np.array([none if interval.low is None else interval.low for interval in found]),
+        "high": np.array([none if interval.high is None else interval.high for interval in found]),
+    }
 
 
 def state_for_params(fit: Fit, N: float, T: float | None = None) -> Interval:

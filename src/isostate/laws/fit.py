@@ -41,12 +41,11 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
     options = replace(options, weights=weight_n)
     empty = replace(empty, points=_points(inputs, y_n, held_n, weight_n))
     spread = _noise(law, inputs, y_n, found, objective, weight_n)
-    if spread.misfits and options.resampling == "case":
-        # seeds that agree better than the law fits are not independent draws about it: settings are
-        options = replace(options, resampling="cluster", clusters=None)
-        empty = replace(empty, interval_method=f"{_method(options)} (settings: their seeds agree, the law does not)")
+    lean = noise.lean(_standard(law, inputs, y_n, found, objective, weight_n), objective.parabola)
+    options, why = _resampled(options, spread, lean)
+    empty = replace(empty, interval_method=_method(options) + why)
     draws = resample.bootstrap(law, inputs, y_n, found.theta, objective, options) if options.bootstrap else None
-    tail = resample.tail(options.level, resample.units(inputs, options), len(law.names), options.resampling)
+    tail = resample.tail(options.level, resample.units(inputs, options), len(law.names), options.scheme)
     profiled: dict[str, ParameterProfile] = {}
     if options.profile_points:
         profiled = profiles(
@@ -67,7 +66,7 @@ def fit_law(law: Law, x: Mapping[str, ArrayLike], y: ArrayLike, options: Options
         bound_hits=advise.bound_hits(law, inputs, dict(zip(law.names, found.values, strict=True))),
         noise={**spread.to_dict(), "of": "log residual" if objective.log else "residual"}
         | (slope.to_dict() if slope else {}),
-        diagnostics={"condition": found.condition, "objective_name": objective.name},
+        diagnostics={"condition": found.condition, "objective_name": objective.name, "lean": lean},
         profiles=profiled,
         draws=draws,
     )
@@ -86,16 +85,33 @@ def _points(
 
 def _method(options: Options) -> str:
     if options.bootstrap:
-        return f"percentile bootstrap, {options.resampling}"
+        return f"percentile bootstrap, {options.scheme}"
     return "profile likelihood" if options.profile_points else "none"
+
+
+def _resampled(options: Options, spread: Noise, lean: float) -> tuple[Options, str]:
+    """The options with the bootstrap that the points ask for where none is named, and in words why."""
+    if options.resampling is None and options.clusters is None:
+        if spread.misfits:
+            # seeds that agree better than the law fits are not independent draws about it: settings are
+            return replace(options, resampling="cluster"), " (settings: their seeds agree, the law does not)"
+        if abs(lean) > advise.LEANS:  # signs of either kind would hide that most residuals have one
+            return replace(options, resampling="case"), " (the law lies beside its points)"
+    return options, ""
+
+
+def _standard(
+    law: Law, x: Mapping[str, Array], y_n: Array, found: Found, objective: Objective, weight_n: Array | None
+) -> Array:
+    """Residuals about the fit, each in units of its own noise."""
+    return weighting.standardised(weighting.residuals(law, x, y_n, found.values, objective), weight_n, objective)
 
 
 def _noise(
     law: Law, x: Mapping[str, Array], y_n: Array, found: Found, objective: Objective, weight_n: Array | None
 ) -> Noise:
     """The noise about the fit, told apart from the law's own error where seeds repeat."""
-    residual_n = weighting.residuals(law, x, y_n, found.values, objective)
-    squared_n = residual_n**2 if weight_n is None else weighting.standardised(residual_n, weight_n, objective) ** 2
+    squared_n = _standard(law, x, y_n, found, objective, weight_n) ** 2
     inverse_variance_n = None if weight_n is None else weight_n ** (2.0 / weighting.power(objective))
     seen_n = np.log(y_n) if objective.log else y_n
     return noise.estimate(noise.settings(x), seen_n, float(squared_n.sum()), len(law.names), inverse_variance_n)
@@ -121,9 +137,12 @@ def derive(law: Law, values: Array, draws: Array | None, tail: float) -> dict[st
 
 
 def percentile(value: float, draws_B: Array, tail: float) -> Interval:
-    """The percentile interval, with `tail` on either side, and standard error of draws around a value."""
+    """The percentile interval, with `tail` on either side, and standard error of draws around a value.
+
+    The k-th of B ordered draws stands at k / (B + 1), so that few draws are as right on average as many.
+    """
     finite_B = draws_B[np.isfinite(draws_B)]
     if len(finite_B) < 20:
         return Interval(value)
-    low, high = np.quantile(finite_B, [tail, 1 - tail])
+    low, high = np.quantile(finite_B, [tail, 1 - tail], method="weibull")
     return Interval(value, float(low), float(high), float(np.std(finite_B, ddof=1)))

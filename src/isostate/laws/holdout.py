@@ -17,7 +17,7 @@ from isostate.laws.options import Options
 from isostate.laws.problem import Problem
 from isostate.laws.result import HoldOut
 from isostate.laws.search import search, starting_points
-from isostate.laws.weighting import power, residuals, standardised
+from isostate.laws.weighting import power, residuals
 
 MOST_DRAWS = 400  # a hold-out's interval needs no more
 
@@ -69,8 +69,8 @@ def predict_held_out(
         drawn_B = law.predict_batch(draws, last)[:, 0]
         drawn_B = drawn_B * np.exp(noise_B) if objective.log else drawn_B + noise_B
         units = resample.units(small, kept)
-        tail = resample.tail(options.level, units, len(law.names), options.resampling)
-        low, high = (float(end) for end in np.nanquantile(drawn_B, [tail, 1 - tail]))
+        tail = resample.tail(options.level, units, len(law.names), options.scheme)
+        low, high = (float(end) for end in np.nanquantile(drawn_B, [tail, 1 - tail], method="weibull"))
     size = float(np.prod([c[order] for c in large.values()]))
     relative_n = predicted_n / y_n[held_n] - 1.0
     return HoldOut(
@@ -104,14 +104,14 @@ def _noise(
     weight_last: float,
 ) -> Array:  # fmt: skip
     """Noise of one more point of that weight, one a draw: the fitted points' own, inflated to its true size."""
-    weight_n = None if options.weights is None else np.asarray(options.weights, dtype=float)
-    residual_n = standardised(residuals(law, x, y_n, values_K, objective), weight_n, objective)
-    if weight_n is not None:
-        residual_n = residual_n[weight_n > 0]
-    n = len(residual_n)
-    drawn_B = np.random.default_rng(options.seed + 1).choice(residual_n, options.bootstrap)
-    inflation = np.sqrt(n / max(n - len(law.names), 1))
-    return np.asarray(drawn_B * inflation * max(weight_last, 1e-300) ** (-1.0 / power(objective)))
+    weight_n = np.ones_like(y_n) if options.weights is None else np.asarray(options.weights, dtype=float)
+    residual_n = residuals(law, x, y_n, values_K, objective)
+    dof = max(int(np.count_nonzero(weight_n)) - len(law.names), 1)
+    rng = np.random.default_rng([options.seed, 1])
+    drawn_B = resample.noise(rng, residual_n, weight_n, objective, dof, (options.bootstrap, 1))[:, 0]
+    if options.scheme in resample.ABOUT_THE_FIT:
+        drawn_B = drawn_B * resample.sizes(options, dof)
+    return np.asarray(drawn_B * max(weight_last, 1e-300) ** (-1.0 / power(objective)))
 
 
 def _subset(column: ArrayLike | None, mask: NDArray[np.bool_]) -> Array | None:

@@ -17,6 +17,7 @@ from scipy import stats
 
 from isostate.laws.law import Array
 
+ROUNDING = 1e-12  # residuals of data without noise
 POOL_ABOVE_P = 0.25  # Bancroft 1964: a preliminary test this lenient keeps the pooled interval close to its level
 
 
@@ -65,6 +66,16 @@ def settings(x: Mapping[str, Array]) -> NDArray[np.intp]:
     """Which setting each point is of, (points,) from 0: points with equal inputs are seeds of one setting."""
     _, member_n = np.unique(np.stack(list(x.values())), axis=1, return_inverse=True)
     return np.asarray(member_n).ravel()
+
+
+def lean(residual_n: Array, parabola: float) -> float:
+    """By how many standard errors a law lies below its points as a whole (negative: above): a score test.
+
+    Residuals beyond the objective's `parabola` count as their signs. A law with a free level never leans.
+    """
+    pulled_n = np.clip(residual_n, -parabola, parabola) if parabola > 0 else np.sign(residual_n)
+    length = float(np.sqrt(pulled_n @ pulled_n))
+    return float(pulled_n.sum()) / length if np.abs(residual_n).max() > ROUNDING else 0.0
 
 
 def estimate(group_n: ArrayLike, y_n: Array, rss: float, n_params: int, weight_n: Array | None = None) -> Noise:

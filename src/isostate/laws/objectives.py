@@ -28,6 +28,7 @@ class Objective:
     log: bool
     evaluate: Callable[[Array, Array], tuple[Array, Array]]
     scale: float = 1.0  # the search works on values near 1, the report on the published definition
+    parabola: float = np.inf  # smaller residuals count as squares, larger ones as absolute values
     squares: bool = False
     absolute: bool = False  # a log likelihood, which may pass through zero: its differences are absolute, a point
 
@@ -87,14 +88,19 @@ LIKELIHOOD_WORDS = "free-scale likelihood of the Huber density of the log residu
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("huber", "sum of Huber(1e-3) of the log residual", True, huber(HUBER_DELTA), HUBER_DELTA),
-        Objective("huber-mean", "mean of Huber(1e-3) of the log residual", True, huber(HUBER_DELTA), HUBER_DELTA),
-        Objective("absolute", "sum of |log residual|", True, huber(ABSOLUTE_DELTA)),
+        Objective(
+            "huber", "sum of Huber(1e-3) of the log residual", True, huber(HUBER_DELTA), HUBER_DELTA, HUBER_DELTA
+        ),
+        Objective(
+            "huber-mean", "mean of Huber(1e-3) of the log residual", True, huber(HUBER_DELTA), HUBER_DELTA, HUBER_DELTA
+        ),
+        Objective("absolute", "sum of |log residual|", True, huber(ABSOLUTE_DELTA), parabola=ABSOLUTE_DELTA),
         Objective(
             "likelihood",
             "free-scale likelihood of the Huber density of the log residual",
             True,
             _likelihood,
+            parabola=0.0,  # of a width that follows the residuals, a thousandth of them
             absolute=True,
         ),
         Objective("squares-log", "sum of squares of the log residual", True, _squares, squares=True),

@@ -13,7 +13,7 @@ from isostate.laws.law import Array
 from isostate.laws.objectives import OBJECTIVES, Objective
 
 Starts = Literal["grid", "projected"]
-Scheme = Literal["case", "cluster", "residual", "wild"]
+Scheme = Literal["local", "residual", "wild", "case", "cluster"]
 NoiseModel = Literal["equal", "log-variance-in-compute"]
 POINTS = 41  # values a profile is evaluated at, before its ends are interpolated
 
@@ -25,16 +25,18 @@ class Options:
     `weights` (points,) multiply each point's term of the objective: relative inverse variances of the residuals for
     squares, inverse scales for absolute errors and Huber. `standard_errors` (points,) of the losses make them, or
     `noise="log-variance-in-compute"` estimates them. `clusters` (points,) are runs whose points stand or fall together;
-    None: points with equal inputs, which are seeds of one setting. `bootstrap` resamples and `profile_points` values of
-    each parameter's profile take most of the time; 0 leaves them out. Intervals of parameters are the bootstrap's;
-    without one, the profile's. More `threads` change no number, and help only where points are thousands.
+    None: points with equal inputs, which are seeds of one setting. `resampling` is told in resample.py; where none is
+    named, fits whose seeds agree better than the law does draw settings, and laws beside their points draw cases.
+    `bootstrap` resamples and `profile_points` values of each parameter's profile take most of the time; 0 leaves them
+    out. Intervals of parameters are the bootstrap's; without one, the profile's. More `threads` change no number, and
+    help only where points are thousands.
     """
 
     objective: str | None = None  # None: the one of the law's source
     starts: Starts | Array | None = None  # None: projected where the law has linear parameters
     bootstrap: int = 1000
     profile_points: int = POINTS
-    resampling: Scheme = "case"
+    resampling: Scheme | None = None  # None: see `scheme`
     clusters: ArrayLike | None = None
     weights: ArrayLike | None = None
     standard_errors: ArrayLike | None = None
@@ -44,12 +46,17 @@ class Options:
     seed: int = 0
     threads: int = 1
 
+    @property
+    def scheme(self) -> Scheme:
+        """The bootstrap that is taken: the one named, else clusters where they are given, else local."""
+        return self.resampling or ("local" if self.clusters is None else "cluster")
+
 
 def checked_options(options: Options, n: int) -> Options:
     """The options, or a UserError naming the one that cannot be with a table of n points."""
     for name, kinds in (("resampling", Scheme), ("noise", NoiseModel)):
         given = getattr(options, name)
-        if given not in get_args(kinds):
+        if given is not None and given not in get_args(kinds):
             raise UserError(f"no {name} {given!r}{nearest(given, get_args(kinds))}; there are {_listed(kinds)}")
     if not 0.0 < options.level < 1.0:
         raise UserError(f"level {options.level:g} is not between 0 and 1; give 0.95 for 95 % intervals")

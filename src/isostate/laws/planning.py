@@ -18,7 +18,9 @@ from scipy import stats
 from isostate.config import UserError
 from isostate.laws.approaches import isoflop_bias, optimum
 from isostate.laws.law import Array
+from isostate.laws.objectives import OBJECTIVES
 from isostate.laws.result import Fit
+from isostate.laws.weighting import power
 
 MOST_RUNS = 10_000  # a precision that takes more than this is not to be had by these candidates
 
@@ -121,9 +123,11 @@ class _Information:
         x = {s: np.array([p["x" if single and "x" in p else s] for p in fit.points]) for s in law.inputs}
         observed = np.array([point["y"] for point in fit.points])
         J_nK, predicted = _log_gradient(law, theta, x)
-        dof = len(observed) - len(law.names)
-        noise = float(np.sum((np.log(observed) - np.log(predicted)) ** 2) / max(dof, 1))
-        inverse = np.asarray(np.linalg.pinv(J_nK.T @ J_nK, rcond=1e-14, hermitian=True) * noise, dtype=np.float64)
+        weight_n = _inverse_variances(fit)
+        dof = int(np.count_nonzero(weight_n)) - len(law.names)
+        noise = float(np.sum(weight_n * (np.log(observed) - np.log(predicted)) ** 2) / max(dof, 1))
+        information = J_nK.T @ (weight_n[:, None] * J_nK)
+        inverse = np.asarray(np.linalg.pinv(information, rcond=1e-14, hermitian=True) * noise, dtype=np.float64)
         at, _ = _log_gradient(law, theta, {s: np.array([float(target[s])]) for s in law.inputs})
         these, _ = _log_gradient(law, theta, {s: np.asarray(candidates[s], dtype=float) for s in law.inputs})
         return cls(inverse, max(noise, 1e-300), max(dof, 1), at[0], these)
@@ -146,6 +150,13 @@ class _Information:
 
     def half_width(self, variance: float, level: float) -> float:
         return float(stats.t.ppf(0.5 + level / 2, self.dof) * np.sqrt(max(variance, 0.0)))
+
+
+def _inverse_variances(fit: Fit) -> Array:
+    """Relative, (points,), as the fit's weights tell them: equal without weights. A new run is one of weight 1."""
+    weight_n = np.array([point.get("weight", 1.0) for point in fit.points])
+    name = fit.diagnostics.get("objective_name")
+    return weight_n if name is None else np.asarray(weight_n ** (2.0 / power(OBJECTIVES[name])))
 
 
 def _log_gradient(law: Any, theta: Array, x: Mapping[str, Array]) -> tuple[Array, Array]:

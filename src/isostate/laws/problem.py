@@ -6,6 +6,7 @@ Everything is evaluated in pieces small enough for their temporaries to stay in 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ class Problem:
     y_Bn: Array
     w_Bn: Array
     free_BK: Array | None = None  # 1 where a parameter may move, 0 where a profile holds it
+
+    @cached_property
+    def seen_Bn(self) -> Array:
+        """The targets in the objective's own space."""
+        return np.log(self.y_Bn) if self.objective.log else self.y_Bn
 
     def of(self, rows: NDArray[np.intp]) -> Problem:
         """The same problem for some of the rows."""
@@ -81,11 +87,11 @@ class Problem:
 
         The slope of the residual by the prediction, 1 / prediction in logs, is left to the weights.
         """
-        y_Bn = self.y_Bn if len(self.y_Bn) == 1 else self.y_Bn[row_B]
+        seen_Bn = self.seen_Bn if len(self.seen_Bn) == 1 else self.seen_Bn[row_B]
         w_Bn = self.w_Bn if len(self.w_Bn) == 1 else self.w_Bn[row_B]
         predicted_Bn, partials = self.law.evaluate(list(values_BK.T[:, :, None]), self.x)
-        predicted_Bn = np.broadcast_to(predicted_Bn, (len(values_BK), y_Bn.shape[1]))
-        r_Bn = np.log(predicted_Bn) - np.log(y_Bn) if self.objective.log else predicted_Bn - y_Bn
+        predicted_Bn = np.broadcast_to(predicted_Bn, (len(values_BK), seen_Bn.shape[1]))
+        r_Bn = (np.log(predicted_Bn) if self.objective.log else predicted_Bn) - seen_Bn
         value_B[:], slope_Bn = self.objective.evaluate(r_Bn, w_Bn)
         curvature_Bn = np.divide(slope_Bn, r_Bn, out=np.zeros_like(r_Bn), where=r_Bn != 0)
         if self.objective.log:

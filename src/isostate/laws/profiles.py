@@ -4,8 +4,8 @@ For sums of squares -2 log likelihood = n log RSS; for sums of absolute values a
 below the residuals, 2 n log of the sum (Laplace noise of free scale); for the likelihood, twice it. The interval ends
 where that has risen by n log(1 + F(1, dof) / dof), which for squares and normal noise is the F interval; where seeds
 repeat and the law strays from them, its misfit and the settings' degrees of freedom take the place of the residuals'.
-It takes the noise as equal (or as the weights say) and independent; where it is not, the case bootstrap is wider, and
-right. Sources: Bates & Watts 1988, chapter 6; Venzon & Moolgavkar 1988.
+It takes the noise as equal (or as the weights say) and independent; where it is not, a bootstrap that does not (any but
+residual) is wider, and right. Sources: Bates & Watts 1988, chapter 6; Venzon & Moolgavkar 1988.
 """
 
 from __future__ import annotations

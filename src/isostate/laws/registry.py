@@ -2,7 +2,8 @@
 
 The tables are not shipped. `fetch` downloads one into a cache and verifies it, `refit` fits it as its authors say they
 did and sets our values beside theirs. Where the runs are public but not as one table that could be verified, `runs`
-says where they are.
+says where they are. `source` says where values are not as printed: Gadre's follow from their released runs, Kumar's
+are transcribed. Farseer's coefficients were not to be found in print, so it has no entry.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from isostate.laws.fit import fit_law, objective_named
 from isostate.laws.frontier import FRONTIER
 from isostate.laws.kaplan import KAPLAN
 from isostate.laws.law import Array, Law
+from isostate.laws.options import Scheme
 from isostate.laws.overtraining import DOWNSTREAM, OVERTRAINING
 from isostate.laws.precision import PRECISION
 from isostate.laws.repetition import REPETITION
@@ -58,6 +60,7 @@ class PublishedFit:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     table: PublicTable | None = None
     runs: str = ""  # in words, where the runs are that no single table holds
+    resampling: Scheme | None = None  # the bootstrap of its intervals, where that is told
 
 
 def _epoch_columns(table: Table) -> Columns:
@@ -150,6 +153,7 @@ PUBLISHED: dict[str, PublishedFit] = {
             "Besiroglu et al. 2024",
             {"alpha": (0.317, 0.373), "beta": (0.331, 0.415), "E": (1.769, 1.871)},
             EPOCH_TABLE,
+            resampling="case",
         ),
         PublishedFit(
             "hoffmann-chinchilla",
@@ -191,7 +195,7 @@ PUBLISHED: dict[str, PublishedFit] = {
             PRECISION,
             {"E": 2.7648, "A": 4299.0, "B": 18060.0, "alpha": 0.4965, "beta": 0.4965, "gamma": 2.6745},
             None,
-            "Kumar et al. 2024, table 2 (alpha = beta tied; without their offset of the bits, n_w = .3037)",
+            "Kumar et al. 2024, table 2, as transcribed (alpha = beta tied; without the offset of their bits, .3037)",
         ),
         _clark("clark-s-base", "S-Base", -0.082, -0.108, 0.009, 1.104, 1.847, 314.5),
         _clark("clark-rl-r", "RL-R", -0.083, -0.126, 0.012, 1.111, 1.880, 470.0),
@@ -253,7 +257,8 @@ def refit(name: str, cache: Path, **options: Any) -> tuple[PublishedFit, Fit, li
     """Fetches, verifies and refits a public table: (theirs, ours, a row per parameter with both and the difference)."""
     theirs = published(name)
     x, y = public_columns(theirs, cache)
-    ours = fit_law(theirs.law, x, y, objective=theirs.objective, **options)
+    named = {"objective": theirs.objective, "resampling": theirs.resampling}
+    ours = fit_law(theirs.law, x, y, **(named | options))
     return theirs, ours, beside(theirs, ours)
 
 

@@ -1,9 +1,10 @@
 """Fitting a power law in one resource to a handful of points, honestly.
 
-With four to six sizes and one to three seeds each, asymptotic and percentile-bootstrap intervals are far too narrow:
-three parameters leave one to three degrees of freedom. So the intervals here are profile likelihood with the F(1, dof)
-threshold (exact but for curvature), for parameters, band and hold-out alike; a residual bootstrap, its residuals
-inflated by sqrt(n / dof), stands beside them as a check. The largest size is held out, refitted without, predicted.
+With four to six sizes and one to three seeds each, asymptotic and plain bootstrap intervals are far too narrow: three
+parameters leave one to three degrees of freedom. So the intervals here are profile likelihood with the F(1, dof)
+threshold (exact but for curvature), for parameters, band and hold-out alike. A residual bootstrap, whose every draw has
+a size of noise that the degrees of freedom allow, stands beside them and carries what follows from the parameters. The
+largest size is held out, refitted without, predicted.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isostate.laws import advise, noise, profiles, separable
+from isostate.laws import advise, noise, profiles, resample, separable
 from isostate.laws.law import Array, Law
 from isostate.laws.noise import Noise
+from isostate.laws.objectives import OBJECTIVES
+from isostate.laws.options import Options
 from isostate.laws.power import STATE
 from isostate.laws.result import Curve, Fit, HoldOut, Interval, ParameterProfile
 
@@ -231,15 +234,18 @@ def _hold_out(law: Law, size_n: Array, y_n: Array, weight_n: Array, is_last_n: A
 
 
 def _bootstrap(law: Law, core: Core, size_n: Array, y_n: Array, weight_n: Array, resamples: int, seed: int) -> Array:
-    """Refits to the fitted values plus resampled, inflated residuals: draws (resamples, parameters)."""
+    """Refits to fitted values plus drawn residuals: draws (resamples, parameters).
+
+    Residuals are drawn as in resample.py: smoothed, and in each draw of a size of its own that `core.noise` allows.
+    """
     rng = np.random.default_rng(seed)
     fitted_n = core.predict(law, size_n)
-    n = len(y_n)
-    residual_n = (y_n - fitted_n) * np.sqrt(weight_n)
-    residual_n = residual_n - residual_n.mean()
-    spread = float(np.sqrt(np.mean(residual_n**2)))
-    inflation = np.sqrt(core.noise.variance) / spread if spread > 0 else 0.0
-    resampled_Bn = residual_n[rng.integers(0, n, (resamples, n))] * inflation
+    n, noise_model = len(y_n), core.noise
+    drawn_Bn = resample.noise(
+        rng, y_n - fitted_n, weight_n, OBJECTIVES["squares"], max(n - len(law.names), 1), (resamples, n)
+    )
+    size_B = resample.sizes(Options(bootstrap=resamples, seed=seed), max(noise_model.dof, 1))
+    resampled_Bn = drawn_Bn * np.sqrt(noise_model.variance / noise_model.plain_variance) * size_B[:, None]
     y_Bn = fitted_n * np.sqrt(weight_n) + resampled_Bn
     parameter = law.nonlinear[0]
     grid_GQ = separable.log_grid([(parameter.low, parameter.high)], GRID // 2)

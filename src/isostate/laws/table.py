@@ -26,6 +26,7 @@ Table = dict[str, NDArray[Any]]
 # Columns whose value must not change within one fit: losses over other text, tokens or counts are not comparable.
 MUST_NOT_MIX = ("tokenizer", "corpus", "dataset", "param_count", "loss_unit", "vocab_size")
 ONE_LAW_EACH = ("family",)  # losses that compare, of things that each have a law of their own
+RUNS = ("run", "run_id", "run_name", "hyper_id")  # columns that name the run of each row
 COMPARISONS = {
     **{">=": operator.ge, "<=": operator.le, "==": operator.eq},
     **{"!=": operator.ne, ">": operator.gt, "<": operator.lt},
@@ -155,6 +156,8 @@ def fit_table(
             told = f"no hold-out: the rows beside {holdout!r} cannot carry the law"
             added.append((told, "hold out fewer rows"))
     added += [(alarm, "fit each apart") for alarm in mixtures(table)]
+    if clusters is None and options.get("resampling") is None:
+        added += curves(table)
     advice = dict.fromkeys([*fit.advice, *(words for _, words in added)])
     return replace(fit, alarms=(*fit.alarms, *(alarm for alarm, _ in added)), advice=tuple(advice))
 
@@ -184,6 +187,16 @@ def clusters_of(table: Table, name: str, law: Law) -> NDArray[Any]:
         told = f"column {name!r} names {count} cluster(s), too few to resample for {len(law.names)} parameters"
         raise UserError(f"{told}; resample otherwise (residual, wild), or give more runs")
     return names
+
+
+def curves(table: Table) -> list[tuple[str, str]]:
+    """An alarm, with advice, where a column names runs and some have several rows, which stand or fall together."""
+    for name, column in table.items():
+        count = len({str(value) for value in column}) if name.rpartition(".")[2] in RUNS else len(column)
+        if 1 < count < len(column):
+            told = f"{len(column)} rows of {count} runs (column {name!r}): those of one run are not independent"
+            return [(told, f"resample whole runs: cluster by {name}")]
+    return []
 
 
 def mixtures(table: Table) -> list[str]:
