@@ -149,17 +149,15 @@ def chunked(
     dropout: float = 0.0,
     cap: float | None = None,
 ) -> tuple[Tensor, KeyValueState]:
-    """Our kernel where it serves, else blocks of queries through torch's, each against its past alone; neither keeps
-    a T x S matrix.
+    """Our kernel where it serves, else blocks of queries through torch's, each against its past alone.
 
-    The bias has four dimensions, since the kernel takes two or four: with three, torch falls back to the whole matrix.
-    The kernel cannot cap its scores: capped ones are held, all at once.
+    Torch's takes a bias of two or four dimensions: with three it falls back to the whole matrix. Neither caps scores.
     """
     if cap is not None:
         return parallel(q_BHTK, k_BGTK, v_BGTV, slopes_H, state, dropout, cap)
     state = state.append(k_BGTK, v_BGTV)
     H, T, n_keys = q_BHTK.shape[1], q_BHTK.shape[2], state.k_BGSK.shape[2]
-    if cap is None and fused.fuses(q_BHTK, state.k_BGSK, state.v_BGSV, dropout):
+    if fused.fuses(q_BHTK, state.k_BGSK, state.v_BGSV, dropout):
         return fused.attention(q_BHTK, state.k_BGSK, state.v_BGSV, slopes_H), state
     k_BHSK, v_BHSV = per_query_head(state.k_BGSK, H), per_query_head(state.v_BGSV, H)
     if slopes_H is None and n_keys == T:
