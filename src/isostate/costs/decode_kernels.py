@@ -40,7 +40,7 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
         mixer for mixer, _ in config.mixer_groups if isinstance(mixer, QKVConfig) and mixer.positions == "rotary"
     ]
     sizes = {(mixer.head_dim, mixer.rotary) for mixer in turning}
-    positions = calls(13) * len(sizes)  # the new position's angles
+    positions = calls(13 * len(sizes))  # the new position's angles
     if config.position_embedding != "none":
         positions += (Kernel("map", (batch * width,)), *calls(2 if config.position_embedding == "learned" else 12))
     return (

@@ -14,7 +14,7 @@ def mamba2_passes(mixer: Mamba2Config, batch: int, context: int) -> dict[str, Pa
     sizes = (batch, mixer.n_heads, context, mixer.head_dim, mixer.feature_map, mixer.chunk)
     engine = Engine(*sizes, normalised=False, gated=True, decayed=True, maps_elements=False)
     wide = mixer.inner + mixer.convolved + mixer.n_heads
-    into = linear(n_tokens, mixer.d_model, wide)
+    into = linear(n_tokens, mixer.d_model, wide, mixer.bias != "none")
     parts_joined = (Kernel("copy", (n_tokens * wide,)), *calls(4))  # gradients of z, of the convolved, of the steps
     return {
         "projection in": Pass((*into.forward, *calls(4)), (*into.backward, *parts_joined)),
@@ -23,7 +23,7 @@ def mamba2_passes(mixer: Mamba2Config, batch: int, context: int) -> dict[str, Pa
         "heads": _heads(mixer, n_tokens),
         "mixing": _scan(engine),
         "gate and norm": _gate_and_norm(mixer, n_tokens),
-        "projection out": linear(n_tokens, mixer.inner, mixer.d_model),
+        "projection out": linear(n_tokens, mixer.inner, mixer.d_model, mixer.bias == "all"),
     }
 
 

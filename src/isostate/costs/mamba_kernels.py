@@ -17,12 +17,12 @@ def mamba_passes(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass
     """What one layer runs from an empty state, by name."""
     n_tokens = batch * context
     return {
-        "projection in": linear(n_tokens, mixer.d_model, 2 * mixer.inner),
+        "projection in": linear(n_tokens, mixer.d_model, 2 * mixer.inner, mixer.bias != "none"),
         "mixer convolution": Pass(*convolution(mixer, batch, context)),
         "selection": linear(n_tokens, mixer.inner, sum(mixer.selected)),
         "steps": linear(n_tokens, mixer.rank, mixer.inner),
         "mixing": Pass(*scan(mixer, batch, context)),
-        "projection out": linear(n_tokens, mixer.inner, mixer.d_model),
+        "projection out": linear(n_tokens, mixer.inner, mixer.d_model, mixer.bias == "all"),
     }
 
 

@@ -27,6 +27,8 @@ def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Par
     """Forward and backward of one layer's mixer, from an empty state. Raises UserError for one not written down."""
     if mixer.kind not in MIXER_PASSES:
         raise UserError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
+    if isinstance(mixer, AttentionConfig) and mixer.attention_dropout:
+        raise UserError("attention_dropout: torch then leaves its fused kernel, and no time is predicted; set it to 0")
     passes = MIXER_PASSES[mixer.kind](mixer, batch, context)
     return (
         tuple(Part(name, one.forward) for name, one in passes.items()),
@@ -63,20 +65,13 @@ def _around(mixer: QKVConfig, n_tokens: int, mixing: Pass) -> dict[str, Pass]:
 
 
 def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int) -> dict[str, Pass]:
-    _check_dropout(mixer)
     mixing = _dense if mixer.score_cap else _softmax_blocks if mixer.positions == "alibi" else _softmax
     return _around(mixer, batch * context, mixing(mixer, batch, context))
 
 
 def _of_window(mixer: WindowConfig, batch: int, context: int) -> dict[str, Pass]:
-    _check_dropout(mixer)
     mixing = _dense if context <= 2 * block_size(mixer.window) + mixer.sinks else _window_blocks
     return _around(mixer, batch * context, mixing(mixer, batch, context))
-
-
-def _check_dropout(mixer: AttentionConfig) -> None:
-    if mixer.attention_dropout:
-        raise UserError("attention_dropout: torch then leaves its fused kernel, and no time is predicted; set it to 0")
 
 
 def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> dict[str, Pass]:

@@ -80,12 +80,12 @@ def _layers(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, 
         forward.append(Part("convolution", convolution.forward))
         backward.append(Part("convolution backward", convolution.backward))
     forward.append(Part("feed-forward", mlp.forward))
-    layers, backs = [*repeated(forward, config.n_layers)], [*repeated(backward, config.n_layers)]
+    layers, back = [*repeated(forward, config.n_layers)], [*repeated(backward, config.n_layers)]
     for mixer, times in config.mixer_groups:
-        mixer_forward, mixer_backward = mixer_parts(mixer, batch, context)
-        layers += repeated(mixer_forward, times)
-        backs += repeated(mixer_backward, times)
-    return tuple(layers), tuple(backs)
+        mixing, mixing_backward = mixer_parts(mixer, batch, context)
+        layers += repeated(mixing, times)
+        back += repeated(mixing_backward, times)
+    return tuple(layers), tuple(back)
 
 
 def _again(config: ModelConfig, forward: tuple[Part, ...], n_tokens: int) -> tuple[Part, ...]:

@@ -25,7 +25,7 @@ def s4_passes(mixer: S4Config, batch: int, context: int) -> dict[str, Pass]:
     """What one layer runs from an empty state, by name."""
     return {
         "mixing": Pass(*filtering(mixer, batch, context)),
-        "projection out": linear(batch * context, mixer.d_model, 2 * mixer.d_model),
+        "projection out": linear(batch * context, mixer.d_model, 2 * mixer.d_model, mixer.bias == "all"),
         "mixer gate": _gate(batch * context * mixer.d_model),
     }
 
