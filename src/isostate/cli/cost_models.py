@@ -62,7 +62,7 @@ def _of_file(path: Path) -> Subject:
     values = load_toml(path) if path.suffix == ".toml" else read_json(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a table of keys; give a model's config")
-    if "model_type" in values:
+    if values.get("model_type", "isostate") != "isostate":
         return of_architecture(
             from_huggingface(values, str(path)), str(path), f"a config.json, {values['model_type']}", str(path)
         )

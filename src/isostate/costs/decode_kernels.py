@@ -25,9 +25,9 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     width, taps = config.d_model, config.conv_taps
     norm = _norm(config, batch)
     layer = [
-        Part("norms", norm, 2),
+        Part("norms", norm, config.n_norms),
         Part("feed-forward", _mlp(config, batch)),
-        Part("residual", (Kernel("map", (batch * width,), 2),)),
+        Part("residual", (Kernel("map", (batch * width,), 1 if config.mlp == "none" else 2),)),
     ]
     if taps:
         kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
@@ -59,6 +59,8 @@ def _linear(batch: int, width_in: int, width_out: int) -> tuple[Kernel, ...]:
 
 
 def _mlp(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
+    if config.mlp == "none":
+        return ()
     n_elements = batch * config.d_ff
     wide = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff
     gated = (Kernel("silu", (n_elements,)), Kernel("map", (n_elements,)), *calls(1))

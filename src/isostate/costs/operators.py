@@ -42,17 +42,18 @@ def _body(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ..
     n_tokens = batch * context
     norm = _norm(config, n_tokens)
     mlp = _mlp(config, n_tokens)
+    n_sums = 1 if config.mlp == "none" else 2
     residual = Pass(
-        (Kernel("map", (n_tokens * config.d_model,), 2),),
-        (Kernel("update", (n_tokens * config.d_model,), 2),),
+        (Kernel("map", (n_tokens * config.d_model,), n_sums),),
+        (Kernel("update", (n_tokens * config.d_model,), n_sums),),
     )
     convolution = _convolution(config, batch, context)
     layer = [
-        Part("norms", norm.forward, 2),
+        Part("norms", norm.forward, config.n_norms),
         Part("feed-forward", mlp.forward),
         Part("residual", residual.forward),
     ]
-    back = [Part("norms backward", norm.backward, 2)]
+    back = [Part("norms backward", norm.backward, config.n_norms)]
     back += [Part("feed-forward backward", mlp.backward), Part("residual backward", residual.backward)]
     if config.conv_taps:
         layer.append(Part("convolution", convolution.forward))
@@ -83,7 +84,9 @@ def _norm(config: ModelConfig, n_tokens: int) -> Pass:
 
 
 def _mlp(config: ModelConfig, n_tokens: int) -> Pass:
-    """swiglu: one matrix to both halves; gelu."""
+    """swiglu: one matrix to both halves; gelu; none."""
+    if config.mlp == "none":
+        return Pass((), ())
     wide = 2 * config.d_ff if config.mlp == "swiglu" else config.d_ff
     into, out = linear(n_tokens, config.d_model, wide), linear(n_tokens, config.d_ff, config.d_model)
     n_elements = n_tokens * config.d_ff
