@@ -82,7 +82,7 @@ def write(config: ModelConfig, context: int | None) -> dict[str, Any]:
 
 
 def layout(config: ModelConfig) -> Layout:
-    """Ours joins queries, keys and values in one matrix, gate and up in another. Rotary pairs are theirs: i, i + K/2."""
+    """Ours joins queries, keys and values in one matrix, gate and up in another. Rotary pairs are (i, i + K/2), too."""
     mixer: Any = config.mixer
     found = {"embedding.weight": same("model.embed_tokens.weight"), "final_norm.gain": same("model.norm.weight")}
     in_attention, in_mlp = config.bias in ("attention", "all"), config.bias in ("mlp", "all")
