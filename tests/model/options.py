@@ -27,7 +27,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.1},
     "capped logits": {"logit_cap": 3.0},
     "no MLP": {"mlp": "none", "bias": "attention"},
-    "an epsilon of its own": {"norm_eps": 1e-2},
     **{kind: {"mlp": kind} for kind in ("geglu", "geglu-tanh", "reglu", "gelu", "gelu-tanh", "relu", "squared-relu")},
     "everything": {
         **{"norm": "layer", "bias": "all", "mlp": "gelu-tanh", "conv_taps": 3, "embeddings": "untied", "dropout": 0.2},
