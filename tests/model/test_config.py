@@ -95,7 +95,6 @@ MISTAKES = [
     ({"mlp": "none", "d_ff": 64}, 'd_ff = 64: mlp = "none" leaves no MLP that it could be of'),
     ({"mlp": "none", "block": "parallel"}, 'block = parallel: mlp = "none" leaves no MLP that it could be of'),
     ({"mlp": "none", "bias": "all"}, 'bias = all: mlp = "none" leaves no MLP that it could be of'),
-    ({"d_ff": 0}, "d_ff = 0: must be at least 1"),
 ]
 
 
