@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"mixers"},
     **dict.fromkeys(["costs", "parallel", "moe", "vision"], MODELS),
     **dict.fromkeys(["train", "generate"], TRAINED),
+    "export": MODELS | {"costs"},
     **dict.fromkeys(["study", "serve", "tune"], TRAINED | {"train", "generate"}),
     "report": {"laws"},
 }

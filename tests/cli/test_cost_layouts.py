@@ -47,7 +47,7 @@ def test_the_table_fits_the_screen(width, monkeypatch, capsys):
      (["gpt2", "--fit-on", "8 x h10"], "no hardware 'h10'"),
      (["gpt2", "--fit-on", "8 x h100", "--dtype", "fp32"], "layouts are for mixed precision"),
      (["ours.json", "--fit-on", "8 x h100"], "--fit-on takes presets and config.json files"),
-     (["gpt2", "--fit-on", "h100", "--sweep", "batch", "1..2"], "--sweep, --fit-on and --verify are three questions"),
+     (["gpt2", "--fit-on", "h100", "--sweep", "batch", "1..2"], "--sweep and --fit-on are 2 questions"),
      (["--fit-on", "h100", "--compare", "gpt2", "gpt-1"], "leave out MODEL, --sweep, --fit-on and --verify")],
 )  # fmt: skip
 def test_a_mistake_is_one_clear_line(arguments, words, tmp_path, monkeypatch, capsys):

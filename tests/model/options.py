@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sinusoidal": {"position_embedding": "sinusoidal"},
     "dropout": {"dropout": 0.1},
     "capped logits": {"logit_cap": 3.0},
+    "no MLP": {"mlp": "none", "bias": "attention"},
     **{kind: {"mlp": kind} for kind in ("geglu", "geglu-tanh", "reglu", "gelu", "gelu-tanh", "relu", "squared-relu")},
     "everything": {
         **{"norm": "layer", "bias": "all", "mlp": "gelu-tanh", "conv_taps": 3, "embeddings": "untied", "dropout": 0.2},

@@ -7,7 +7,7 @@ import torch
 
 from isostate.model import Decoder
 from tests.mixers.cases import CASES
-from tests.model.options import B, T, config_of
+from tests.model.options import OPTIONS, B, T, config_of
 from tests.tolerances import assert_agrees
 
 
@@ -25,6 +25,22 @@ def test_a_block_is_the_formula_and_not_the_notes(norm):
     parallel_BTD = z_BTD + block.mlp(z_BTD) + attended_BTD  # the note's parallel block, without its norm
     for wrong_BTD in (note_BTD, bare_BTD, parallel_BTD):
         assert (got_BTD - wrong_BTD).abs().max() > 1e-2
+
+
+def test_a_block_without_an_mlp_is_a_norm_and_a_mixer():
+    block = Decoder(config_of(CASES[0], **OPTIONS["no MLP"])).double().blocks[0]
+    assert {name.split(".")[0] for name, _ in block.named_parameters()} == {"mixer_norm", "mixer"}
+    z_BTD = torch.randn(B, T, CASES[0].d_model, dtype=torch.float64)
+    got_BTD, _ = block(z_BTD, block.init_state(B), "chunked")
+    assert_agrees(got_BTD, z_BTD + block.mixer(block.mixer_norm(z_BTD))[0])
+
+
+@pytest.mark.parametrize("norm, usual", [("rms", 1e-6), ("layer", 1e-5)])
+def test_an_epsilon_reaches_every_norm(norm, usual):
+    for eps in (None, 1e-2):
+        model = Decoder(config_of(CASES[0], norm=norm, norm_eps=eps))
+        found = [module.eps for name, module in model.named_modules() if name.endswith("_norm")]
+        assert found == [usual if eps is None else eps] * 5
 
 
 @pytest.mark.parametrize("taps", [0, 3])

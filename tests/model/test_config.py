@@ -91,6 +91,10 @@ MISTAKES = [
     ({"position_embedding": "learned", "max_context": 0}, "max_context = 0: must be at least 1"),
     ({"logit_cap": 0}, "logit_cap = 0: input should be greater than 0"),
     ({"d_model": 10}, "n_heads = 4: must divide d_model = 10"),
+    ({"norm_eps": 0}, "norm_eps = 0: input should be greater than 0"),
+    ({"mlp": "none", "d_ff": 64}, 'd_ff = 64: mlp = "none" leaves no MLP that it could be of'),
+    ({"mlp": "none", "block": "parallel"}, 'block = parallel: mlp = "none" leaves no MLP that it could be of'),
+    ({"mlp": "none", "bias": "all"}, 'bias = all: mlp = "none" leaves no MLP that it could be of'),
 ]
 
 

@@ -18,8 +18,8 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_norms_are_torchs():
     x_BTD = normal(B, T, D) + 3.0
-    assert_agrees(build_norm("rms", D).double()(x_BTD), rms_norm(x_BTD, (D,), eps=1e-6))
-    assert isinstance(build_norm("layer", D), torch.nn.LayerNorm)
+    assert_agrees(build_norm("rms", D, 1e-6).double()(x_BTD), rms_norm(x_BTD, (D,), eps=1e-6))
+    assert isinstance(build_norm("layer", D, 1e-5), torch.nn.LayerNorm)
 
 
 PLAIN = {  # as published, apart from torch's own functions

@@ -116,3 +116,11 @@ def test_the_knob_is_named_with_its_value():
     assert knob_of(model_of("power-4").mixer) == {"head_dim": 4}
     assert knob_of(model_of("window").mixer) == {"window": 8}
     assert knob_of(model_of("softmax").mixer) == {}
+
+
+def test_without_an_mlp_there_is_no_width_to_match_with():
+    model = ModelConfig.parse(
+        {"vocab_size": 256, "n_layers": 2, "d_model": 16, "mlp": "none", "mixer": {"kind": "mamba"}}, "m"
+    )
+    with pytest.raises(UserError, match='mlp = "none" leaves no width to match with; set match_params = false'):
+        match_params(model, 10_000)

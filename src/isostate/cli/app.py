@@ -20,7 +20,9 @@ import isostate
 from isostate.cli.allocate import allocate
 from isostate.cli.cost import cost
 from isostate.cli.doctor import doctor
+from isostate.cli.export import export
 from isostate.cli.fit import fit
+from isostate.cli.import_model import import_model
 from isostate.cli.next import next_run
 from isostate.cli.plan import plan
 from isostate.cli.report import report
@@ -57,6 +59,8 @@ app.command("next", epilog="Example: isostate next runs.csv --law chinchilla --t
     next_run
 )
 app.command(epilog="Example: isostate cost llama-2-7b --batch 8 --context 4k --hardware h100")(cost)
+app.command(epilog="Example: isostate export runs/quickstart/0123456789abcdef my-model --format isostate")(export)
+app.command("import", epilog="Example: isostate import downloads/Llama-3.2-1B llama")(import_model)
 app.command(epilog="Example: isostate doctor")(doctor)
 
 

@@ -120,7 +120,7 @@ def _architecture_in(values: dict[str, Any], path: Path) -> Architecture | None:
     from isostate.costs.architecture import Architecture
     from isostate.costs.huggingface.read import from_huggingface
 
-    if "model_type" in values:
+    if values.get("model_type", "isostate") != "isostate":
         return from_huggingface(values, str(path))
     return Architecture.parse(values, str(path)) if "groups" in values else None
 

@@ -28,7 +28,7 @@ def decode_parts(config: ModelConfig, batch: int, context: int) -> tuple[Part, .
     layer = [
         Part("norms", norm, config.n_norms),
         Part("feed-forward", _mlp(config, batch)),
-        Part("residual", (Kernel("map", (batch * width,), 2),)),
+        Part("residual", (Kernel("map", (batch * width,), 1 if config.mlp == "none" else 2),)),
     ]
     if taps:
         kernels = (Kernel("copy", (batch * taps * width,)), Kernel("update", (batch * width,), taps))
@@ -84,6 +84,8 @@ def _linear(batch: int, width_in: int, width_out: int) -> tuple[Kernel, ...]:
 
 
 def _mlp(config: ModelConfig, batch: int) -> tuple[Kernel, ...]:
+    if config.mlp == "none":
+        return ()
     elements, gated = (batch * config.d_ff,), config.mlp in GATED
     acting: list[Kernel] = [Kernel(ACTING[config.mlp], elements)]
     acting += [Kernel("map", elements), *calls(1)] if gated else []

@@ -45,12 +45,13 @@ def step_flops(
 ) -> StepFlops:
     """One forward and backward of `batch` sequences from the empty state, equal to those that torch counts."""
     forward = forward_cost(config, batch, context, form).matmul_flops
-    last = 0 if config.dropout else 2 * batch * context * config.d_ff * config.d_model
     backward, again = 2 * forward, 0
     for mixer, times in config.mixer_groups:
         whole = mixer.cost(batch, context, form).matmul_flops
         inner = whole - mixer.projection_cost(batch * context).matmul_flops
         inner_backward = MIXERS_TOLD[mixer.kind].backward_flops(mixer, inner, batch, context, form)
         backward += times * (inner_backward - 2 * inner)
+        width_in = mixer.parameter_shapes()["out_proj.weight"][1] if config.mlp == "none" else config.d_ff
+        last = 0 if config.dropout else 2 * batch * context * width_in * config.d_model
         again += times * (whole + 2 * batch * context * mlp_weights(config) - last)
     return StepFlops(forward, backward, again if recompute == "blocks" else 0)

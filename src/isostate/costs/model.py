@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from isostate.mixers import Causal, Form
 from isostate.model import ModelConfig
-from isostate.model.layers import MLP_MATRICES
 from isostate.quantities import Cost
 
 FLOAT32_BYTES = 4
@@ -27,15 +26,15 @@ def forward_cost(
 def _around_the_mixer(config: ModelConfig, n_tokens: int) -> Cost:
     """Norms at 4 FLOPs an element, residual sums, the convolution, the feed-forward at 5 an activation."""
     width, hidden = config.d_model, config.d_ff
-    weights = mlp_weights(config)
-    other = n_tokens * (config.n_norms * 4 * width + 2 * width + 2 * config.conv_taps * width + 5 * hidden)
-    moved = weights + n_tokens * (6 * width + MLP_MATRICES[config.mlp] * hidden)
+    weights, n_sums = mlp_weights(config), 1 if config.mlp == "none" else 2
+    other = n_tokens * (config.n_norms * 4 * width + n_sums * width + 2 * config.conv_taps * width + 5 * hidden)
+    moved = weights + n_tokens * (6 * width + config.mlp_matrices * hidden)
     return Cost(2 * n_tokens * weights, other, FLOAT32_BYTES * moved)
 
 
 def mlp_weights(config: ModelConfig) -> int:
     """Elements of a feed-forward's matrices."""
-    return MLP_MATRICES[config.mlp] * config.d_model * config.d_ff
+    return config.mlp_matrices * config.d_model * config.d_ff
 
 
 def _head(config: ModelConfig, n_tokens: int) -> Cost:

@@ -41,7 +41,7 @@ def training_parts(config: ModelConfig, batch: int, context: int, recompute: Rec
     """The kernels of one update; equal layers stand together. Raises UserError for what is not written down."""
     ends, ends_backward = _ends(config, batch, context)
     forward, backward = _layers(config, batch, context)
-    again = _again(config, forward, batch * context) if recompute == "blocks" else ()
+    again = _again(config, forward) if recompute == "blocks" else ()
     head = _training_head(config, batch * context)
     return (*ends, *forward, head, *again, *backward, *ends_backward, *_update(config))
 
@@ -88,25 +88,25 @@ def _layers(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, 
     return tuple(layers), tuple(back)
 
 
-def _again(config: ModelConfig, forward: tuple[Part, ...], n_tokens: int) -> tuple[Part, ...]:
+def _again(config: ModelConfig, forward: tuple[Part, ...]) -> tuple[Part, ...]:
     """Every layer's forward once more; without dropout, whose mask is kept, not its last product (FORMULAS 2)."""
-    last = Kernel("matmul", (n_tokens, config.d_ff, config.d_model), weights=True)
+    last = "projection out" if config.mlp == "none" else "feed-forward"
     parts = []
     for part in forward:
         kernels = list(part.kernels)
-        if part.name == "feed-forward" and not config.dropout:
-            kernels.remove(last)
+        if part.name == last and not config.dropout:
+            kernels.remove(next(kernel for kernel in reversed(kernels) if kernel.kind == "matmul"))
         parts.append(Part(f"{part.name} again", tuple(kernels), part.times))
     return tuple(parts)
 
 
 def _residual(config: ModelConfig, n_tokens: int) -> Pass:
-    """Two sums, and what is dropped before them."""
-    n_elements = n_tokens * config.d_model
+    """Two sums, or one where there is no feed-forward, and what is dropped before them."""
+    n_elements, n_sums = n_tokens * config.d_model, 1 if config.mlp == "none" else 2
     drop = _dropout(n_elements) if config.dropout else Pass((), ())
     return Pass(
-        (Kernel("map", (n_elements,), 2), *drop.forward, *drop.forward),
-        (Kernel("update", (n_elements,), 2), *drop.backward, *drop.backward),
+        (Kernel("map", (n_elements,), n_sums), *n_sums * drop.forward),
+        (Kernel("update", (n_elements,), n_sums), *n_sums * drop.backward),
     )
 
 
@@ -123,6 +123,8 @@ def _norm(config: ModelConfig, n_tokens: int) -> Pass:
 
 def _mlp(config: ModelConfig, n_tokens: int) -> Pass:
     """One matrix to both halves where one gates the other."""
+    if config.mlp == "none":
+        return Pass((), ())
     gated, bias = config.mlp in GATED, config.bias in ("mlp", "all")
     into = linear(n_tokens, config.d_model, (1 + gated) * config.d_ff, bias)
     out = linear(n_tokens, config.d_ff, config.d_model, bias)

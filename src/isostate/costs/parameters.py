@@ -47,7 +47,7 @@ def _block(config: ModelConfig, mixer: MixerConfig) -> Shapes:
     if config.conv_taps:
         block["convolution.taps_WD"] = (config.conv_taps, config.d_model)
     block |= {f"mixer.{name}": shape for name, shape in mixer.parameter_shapes().items()}
-    if config.block == "sequential":
+    if config.n_norms == 2:
         block |= {f"mlp_norm.{name}": shape for name, shape in norm.items()}
     return block | {f"mlp.{name}": shape for name, shape in _mlp(config).items()}
 
@@ -57,6 +57,8 @@ def _norm(config: ModelConfig) -> Shapes:
 
 
 def _mlp(config: ModelConfig) -> Shapes:
+    if config.mlp == "none":
+        return {}
     bias, halves = config.bias in ("mlp", "all"), 2 if config.mlp in GATED else 1
     inner = linear_shapes("in_proj", config.d_model, halves * config.d_ff, bias)
     return inner | linear_shapes("out_proj", config.d_ff, config.d_model, bias)

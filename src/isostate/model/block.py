@@ -2,6 +2,7 @@
 
 sequential   z1 = z + Mixer(Conv(Norm(z)))      z2 = z1 + MLP(Norm(z1))
 parallel     z1 = z + Mixer(Conv(Norm(z))) + MLP(Norm(z)),  one shared norm      (FORMULAS section 1.5)
+without MLP  z1 = z + Mixer(Conv(Norm(z)))                                       (Mamba)
 """
 
 from __future__ import annotations
@@ -30,15 +31,19 @@ class Block(nn.Module):
 
     convolution: ShortConvolution | None
     mlp_norm: nn.Module | None
+    mlp: nn.Module | None
 
     def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
         self.dropout = config.dropout
-        self.mixer_norm = build_norm(config.norm, config.d_model)
+        self.mixer_norm = build_norm(config.norm, config.d_model, config.eps)
         self.convolution = ShortConvolution(config.d_model, config.conv_taps) if config.conv_taps else None
         self.mixer = build_mixer(config.mixers[layer])
-        self.mlp_norm = None if config.block == "parallel" else build_norm(config.norm, config.d_model)
-        self.mlp = build_mlp(config.mlp, config.d_model, config.d_ff, config.bias in ("mlp", "all"))
+        self.mlp_norm = self.mlp = None
+        if config.n_norms == 2:
+            self.mlp_norm = build_norm(config.norm, config.d_model, config.eps)
+        if config.mlp != "none":
+            self.mlp = build_mlp(config.mlp, config.d_model, config.d_ff, config.bias in ("mlp", "all"))
 
     @property
     def draws(self) -> bool:
@@ -55,10 +60,12 @@ class Block(nn.Module):
         if self.convolution is not None:
             x_BTD, convolution = self.convolution(x_BTD, convolution)
         y_BTD, mixer = self.mixer(x_BTD, state.mixer, form)
-        z_BTD = z_BTD + self._drop(y_BTD)
+        z_BTD, carried = z_BTD + self._drop(y_BTD), BlockState(mixer, convolution)
+        if self.mlp is None:
+            return z_BTD, carried
         if self.mlp_norm is not None:
             normed_BTD = self.mlp_norm(z_BTD)
-        return z_BTD + self._drop(self.mlp(normed_BTD)), BlockState(mixer, convolution)
+        return z_BTD + self._drop(self.mlp(normed_BTD)), carried
 
     def alone(self, z_BTD: Tensor, form: Form) -> Tensor:
         """From the empty state, and without the state after it."""

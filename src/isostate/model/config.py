@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from isostate.config import Config, UserError
 from isostate.mixers import MixerConfig
-from isostate.model.layers import MLP_MATRICES, MlpKind
+from isostate.model.layers import MLP_MATRICES, NORM_EPS, MlpKind, NormKind
 from isostate.model.stack import AnyMixer, StackConfig, filled
 from isostate.quantities import ParamCount, StateSize
 
@@ -30,8 +30,9 @@ class ModelConfig(Config):
     d_model: int
     d_ff: int
     mixer: AnyMixer  # of all layers; or a stack, which has one a layer
-    mlp: MlpKind = "swiglu"
-    norm: Literal["rms", "layer"] = "rms"
+    mlp: MlpKind = "swiglu"  # "none", as in Mamba: blocks of a norm and a mixer
+    norm: NormKind = "rms"
+    norm_eps: float | None = Field(None, gt=0)  # added to the mean square; left out: 1e-6, of layer norms 1e-5
     block: Literal["sequential", "parallel"] = "sequential"  # parallel: mixer and MLP read one norm, side by side
     conv_taps: int = 0  # 0: no convolution
     bias: Bias = "none"  # of the projections; a layer norm always has one
@@ -57,10 +58,18 @@ class ModelConfig(Config):
     @model_validator(mode="after")
     def _sizes_are_possible(self) -> Self:
         for name in ("vocab_size", "n_layers", "d_model", "d_ff"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) < 1 and not (name == "d_ff" and self.mlp == "none"):
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
         if self.conv_taps < 0 or self.conv_taps == 1:
             raise ValueError(f"conv_taps = {self.conv_taps}: 0 for no convolution, or at least 2 (4 is usual)")
+        return self
+
+    @model_validator(mode="after")
+    def _no_mlp_has_no_options(self) -> Self:
+        if self.mlp == "none":
+            for name, allowed in (("d_ff", (0,)), ("block", ("sequential",)), ("bias", ("none", "qkv", "attention"))):
+                if getattr(self, name) not in allowed:
+                    raise ValueError(f'{name} = {getattr(self, name)}: mlp = "none" leaves no MLP that it could be of')
         return self
 
     @model_validator(mode="after")
@@ -114,15 +123,25 @@ class ModelConfig(Config):
         return list(Counter(self.mixers).items())
 
     @property
+    def eps(self) -> float:
+        """Of the norms around mixer and MLP, and of the last."""
+        return NORM_EPS[self.norm] if self.norm_eps is None else self.norm_eps
+
+    @property
+    def mlp_matrices(self) -> int:
+        """Of d_model x d_ff, in a block."""
+        return 0 if self.mlp == "none" else MLP_MATRICES[self.mlp]
+
+    @property
     def n_norms(self) -> int:
         """Of a block."""
-        return 1 if self.block == "parallel" else 2
+        return 1 if self.block == "parallel" or self.mlp == "none" else 2
 
     def param_count(self) -> ParamCount:
         """Equal to the built model's, embeddings (tied ones once, learned positions, an untied head) apart."""
         norm = self.d_model * (2 if self.norm == "layer" else 1)
         block = self.n_norms * norm + self.conv_taps * self.d_model
-        matrices = MLP_MATRICES[self.mlp]
+        matrices = self.mlp_matrices
         block += matrices * self.d_model * self.d_ff
         if self.bias in ("mlp", "all"):
             block += (matrices - 1) * self.d_ff + self.d_model
@@ -139,4 +158,7 @@ class ModelConfig(Config):
 
 
 def default_d_ff(d_model: int, mlp: str) -> int:
+    """Left out, the width; of no MLP, none."""
+    if mlp == "none":
+        return 0
     return 8 * max(1, round(d_model * (8 / 3 if MLP_MATRICES.get(mlp) == 3 else 4) / 8))

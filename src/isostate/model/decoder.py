@@ -48,7 +48,7 @@ class Decoder(nn.Module):
         if config.max_context is not None:
             self.embedding_of_positions_SD = nn.Parameter(torch.empty(config.max_context, config.d_model))
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.final_norm = build_norm(config.norm, config.d_model)
+        self.final_norm = build_norm(config.norm, config.d_model, config.eps)
         self.head = None if config.embeddings == "tied" else nn.Linear(config.d_model, config.vocab_size, bias=False)
         initialise(self, seed)
 

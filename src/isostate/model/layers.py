@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, relu, silu
 
 from isostate.mixers.convolution import ConvolutionState, convolve
-from isostate.mixers.normalisation import rms_norm
+from isostate.mixers.normalisation import EPS, rms_norm
 from isostate.mixers.projections import projection
 
 Activation = Callable[[Tensor], Tensor]
@@ -19,16 +19,21 @@ Activation = Callable[[Tensor], Tensor]
 class RMSNorm(nn.Module):
     """y = gain x / rms(x)."""
 
-    def __init__(self, d_model: int) -> None:
+    def __init__(self, d_model: int, eps: float = EPS) -> None:
         super().__init__()
+        self.eps = eps
         self.gain = nn.Parameter(torch.ones(d_model))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        return rms_norm(x_BTD, self.gain)
+        return rms_norm(x_BTD, self.gain, self.eps)
 
 
-def build_norm(kind: str, d_model: int) -> nn.Module:
-    return {"rms": RMSNorm, "layer": nn.LayerNorm}[kind](d_model)
+NormKind = Literal["rms", "layer"]
+NORM_EPS = {"rms": EPS, "layer": 1e-5}  # torch's own for layer norm
+
+
+def build_norm(kind: NormKind, d_model: int, eps: float) -> nn.Module:
+    return {"rms": RMSNorm, "layer": nn.LayerNorm}[kind](d_model, eps=eps)
 
 
 class FeedForward(nn.Module):
@@ -68,7 +73,7 @@ def squared_relu(x: Tensor) -> Tensor:
     return relu(x).square()
 
 
-MlpKind = Literal["swiglu", "geglu", "geglu-tanh", "reglu", "gelu", "gelu-tanh", "relu", "squared-relu"]
+MlpKind = Literal["swiglu", "geglu", "geglu-tanh", "reglu", "gelu", "gelu-tanh", "relu", "squared-relu", "none"]
 PLAIN: dict[str, Activation] = {"gelu": gelu, "gelu-tanh": gelu_tanh, "relu": relu, "squared-relu": squared_relu}
 GATED: dict[str, Activation] = {"swiglu": silu, "geglu": gelu, "geglu-tanh": gelu_tanh, "reglu": relu}
 # Matrices of d_model x d_ff, both projections together.

@@ -51,6 +51,8 @@ def match_params(model: ModelConfig, wanted_non_embedding: int) -> ModelConfig:
 
     Raises UserError where no width does: the mixer alone is too large, or the model too small to be that fine.
     """
+    if model.mlp == "none":
+        raise UserError('match_params: mlp = "none" leaves no width to match with; set match_params = false')
     least = model.model_copy(update={"d_ff": 1}).param_count().non_embedding
     per_unit = model.model_copy(update={"d_ff": 2}).param_count().non_embedding - least
     d_ff = max(1, 1 + round((wanted_non_embedding - least) / per_unit))

@@ -34,6 +34,9 @@ def block(tape: Tape, config: ModelConfig, z: Value, batch: int, context: int, f
     added = dropped(tape, y, "mixer output") if config.dropout else tape.also(y)
     z1 = add(tape, z, added, "after the mixer")
     tape.free(added)
+    if config.mlp == "none":
+        tape.free(y, x, normed, *state, *held)
+        return z1
     if config.block == "sequential":
         before, normed = normed, norm(tape, config, z1, rows, "MLP norm")
         tape.free(before)
