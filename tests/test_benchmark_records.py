@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_the_peak_of_training_memory_is_the_allocators_within_three_percent():
     assert {"softmax", "window"} < kinds
     assert kinds & {"linear", "power"}
     assert any(row["model"].get("dropout") and row["recompute"] == "blocks" for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["updates", "tokens"])
+def test_time_is_predicted_within_its_bounds(kind):
+    rows = record("predict_time")[kind]
+    errors = [abs(row["predicted_ms"] / row["real_ms"] - 1) for row in rows]
+    assert len({row["case"] for row in rows}) >= 12
+    assert median(errors) < 0.12
+    assert max(errors) < 0.30
 
 
 @pytest.fixture

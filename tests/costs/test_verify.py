@@ -65,6 +65,7 @@ def test_a_model_too_large_to_compute_runs_on_fake_tensors_and_says_what_that_le
     assert counted[0].predicted > 6e9
 
 
+@pytest.mark.slow  # counts of ten million layers, one by one
 def test_the_advice_is_the_longest_context_that_computes():
     config = ALL["softmax"].config
     assert small_context(config, 2, 128) == 128
