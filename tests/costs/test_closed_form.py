@@ -69,6 +69,7 @@ def test_isostates_own_mixers_are_counted_for_each_context_offered():
             assert evaluated(program, program["train_matmul"], "prefill", batch, context) == want
 
 
+@pytest.mark.slow
 def test_every_preset_has_one():
     for preset in load_presets().values():
         assert closed_form(of_preset(preset), [])["forward"]

@@ -19,6 +19,7 @@ def counted(case: Case, form: str, recompute: str) -> int:
     return matmul_flops(lambda: model.train_loss(tokens_BT, tokens_BT, form, recompute).backward())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @every_case
 def test_a_step_runs_what_is_predicted_with_blocks_run_again_and_without(case: Case, form):

@@ -64,6 +64,7 @@ def predicted(config) -> tuple[int, int]:
     return sum(part.n_calls for part in parts if part not in after), sum(part.n_calls for part in after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixer", CASES, ids=name_of)
 def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer):
     for extras in ({}, *EXTRAS):

@@ -35,6 +35,7 @@ def test_a_forwards_matmul_flops_are_the_cost_models_to_the_integer(mixer, optio
         assert matmul_of(forward_operators(config, BATCH, context)) == forward_cost(config, BATCH, context).matmul_flops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @pytest.mark.parametrize("options", OPTIONS)
 @every_case

@@ -63,6 +63,7 @@ def train(config: ModelConfig, batch: int, context: int, recompute: str) -> None
         optimizer.step(1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", MODELS)
