@@ -28,6 +28,7 @@ def test_amounts_have_their_units():
     assert cost_words.dollars(2e9) == "$2B"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", load_presets())
 @pytest.mark.parametrize("width", [80, 160])
 def test_every_presets_sheet_is_one_screen_that_breaks_no_table(name, width, monkeypatch, capsys):

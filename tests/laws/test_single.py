@@ -24,6 +24,7 @@ def test_a_planted_power_law_comes_back_from_noise_free_data(name):
     assert fit.converged
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_was_planted_at_their_level():
     rng = np.random.default_rng(3)
     covered, studies = np.zeros(5), 150
@@ -47,6 +48,7 @@ def test_the_bootstrap_of_five_points_is_as_wide_as_the_profile_and_that_of_thei
     assert np.ptp(np.quantile(bare, [0.025, 0.975])) < 0.6 * (profile.high - profile.low)
 
 
+@pytest.mark.slow
 def test_what_follows_from_the_draws_of_five_points_covers():
     truth = planted(2.0 * STATE_SIZES[-1])
     covered = 0

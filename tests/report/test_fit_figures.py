@@ -55,6 +55,7 @@ def test_every_view_of_every_law_is_drawn_with_titled_axes(name):
                 assert axis.get("type") != "log" or len(axis["tickvals"]) >= 2, panel["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS)
 def test_what_every_law_says_of_its_inputs_is_drawn_as_an_image(name):
     for panel in fit_panels(made(name)):

@@ -35,6 +35,7 @@ def peak_of(nbytes: list[int]) -> int:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @every_case
 def test_the_most_that_is_held_at_once_is_the_allocators_but_for_scalars(case: Case, recompute):
