@@ -71,7 +71,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(import_module(f"isostate.costs.{MODULES[name]}"), name) if name in MODULES else _absent(name)
+    return globals().setdefault(name, _found(name) if name in MODULES else _absent(name))
+
+
+def _found(name: str) -> Any:
+    return getattr(import_module(f"isostate.costs.{MODULES[name]}"), name)
 
 
 def _absent(name: str) -> Any:

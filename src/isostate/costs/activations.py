@@ -105,7 +105,7 @@ def _with_fused_kernels(config: ModelConfig) -> ModelConfig:
 
 def shared_tables(config: ModelConfig, context: int, element_bytes: int) -> list[Activation]:
     """Tables that all layers keep as one, such as rotary's cosines and sines."""
-    tables = tables_of(config.mixers, context, element_bytes)
+    tables = tables_of(config, context, element_bytes)
     return [Activation("shared", table.name, table.nbytes) for table in tables if table.kept]
 
 

@@ -104,7 +104,7 @@ def alive_at_peak(
 
 def table_bytes(config: ModelConfig, context: int, element_bytes: int) -> int:
     """Tables that the first step makes and keeps for good."""
-    tables = sum(table.nbytes for table in tables_of(config.mixers, context, element_bytes))
+    tables = sum(table.nbytes for table in tables_of(config, context, element_bytes))
     if config.position_embedding == "sinusoidal":
         tables += context * config.d_model * element_bytes
     return tables

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import chain
 from typing import Any, NamedTuple
 
 from isostate.costs.tape import linear_family, mamba, mamba2, s4, softmax, window
 from isostate.costs.tape.projections import Table, qkv_tables
 from isostate.costs.tape.tape import Storage, Value
-from isostate.mixers import Form, MixerConfig
+from isostate.mixers import Form
+from isostate.model import ModelConfig
 
 
 class Told(NamedTuple):
@@ -27,10 +29,10 @@ class Told(NamedTuple):
     forms: tuple[Form, ...] = ("chunked",)
 
 
-def tables_of(mixers: Iterable[MixerConfig], context: int, element_bytes: int) -> list[Table]:
-    """What a model of these mixers makes and keeps for good, each table once."""
-    tables = (table for one in mixers for table in MIXERS_TOLD[one.kind].tables(one, context, element_bytes))
-    return list(dict.fromkeys(tables))
+def tables_of(config: ModelConfig, context: int, element_bytes: int) -> list[Table]:
+    """What a model's mixers make and keep for good, each table once."""
+    different = [MIXERS_TOLD[one.kind].tables(one, context, element_bytes) for one, _ in config.mixer_groups]
+    return different[0] if len(different) == 1 else list(dict.fromkeys(chain.from_iterable(different)))
 
 
 _LINEAR_FAMILY = Told(linear_family.linear_family, linear_family.backward_flops, linear_family.tables)

@@ -118,8 +118,8 @@ class Tape:
         """Variables go: each held its storage."""
         for one in held:
             storage = one if type(one) is Storage else one.storage  # type: ignore[union-attr]
-            storage.holders -= 1
-            if not storage.holders:
+            storage.holders = holders = storage.holders - 1
+            if not holders:
                 self.live -= storage.nbytes
                 if self.log is not None:
                     self.log.append(Event(storage, -1))
@@ -233,8 +233,9 @@ class Tape:
 
     def backward(self, down_to: int = 0) -> None:
         """Runs the nodes backwards, but for the first `down_to`."""
-        while len(self._nodes) > down_to:
-            self._nodes.pop()()
+        nodes = self._nodes
+        while len(nodes) > down_to:
+            nodes.pop()()
 
     def _replay(self, checkpoint: _Checkpoint) -> None:
         generator = [self.new(GENERATOR_BYTES, "state of the generator", 1)] if checkpoint.draws else []
