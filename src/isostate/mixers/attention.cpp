@@ -4,7 +4,6 @@
 //
 // The T queries are the last of S positions. A task is one sequence and key-value head, so that no two write the same
 // gradient: results do not depend on how many threads there are.
-
 //
 // Products run over registers: MR rows by up to NV vectors of C. Nothing is allocated here. `real` is float, or double
 // where DOUBLE is defined. Vectors are those of GCC and Clang. No OpenMP runtime is linked: torch has loaded its own.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from isostate.mixers.native import library, serves
+from isostate.mixers.native import call, library, serves
 
 SOURCE = "attention.cpp"
 LARGEST_HEAD = 256  # elements: LARGEST of attention.cpp
@@ -107,7 +107,7 @@ def _call(name: str, problem: _Problem, *x: Tensor) -> None:
     kernel.scratch_elements.restype = ctypes.c_long
     elements = kernel.scratch_elements(ctypes.byref(problem), int(name == "backward"))
     scratch = x[0].new_empty(problem.threads * elements)
-    kernel[name](ctypes.byref(problem), *(ctypes.c_void_p(one.data_ptr()) for one in (*x, scratch)))
+    call(SOURCE, name, problem, *x, scratch)
 
 
 def _with_whole_rows(x_BHTK: Tensor) -> Tensor:

@@ -38,6 +38,13 @@ def serves(source: str, *x: Tensor) -> bool:
     return known and wanted() and library(source, like.dtype) is not None
 
 
+def call(source: str, function: str, sizes: ctypes.Structure, *x: Tensor) -> None:
+    """A function of the kernel, on its sizes and the tensors in its order; ask `serves` first."""
+    kernel = library(source, x[0].dtype)
+    assert kernel is not None, "the caller asks serves() first"
+    kernel[function](ctypes.byref(sizes), *(ctypes.c_void_p(one.data_ptr()) for one in x))
+
+
 @lru_cache(maxsize=16)
 def library(source: str, dtype: torch.dtype) -> ctypes.CDLL | None:
     """The kernel, built if need be; None, after a warning, where there is no way to."""

@@ -290,19 +290,19 @@ void backward(const Sizes<S> &z, const S *x, const S *dt, const S *A, const S *B
 
 }  // namespace
 
-#define EXPORTED(NAME, S)                                                                                            \
-    extern "C" void forward_##NAME(const Sizes<S> *z, const S *x, const S *dt, const S *A, const S *B, const S *C,   \
-                                   const S *D, S *states, S *y) {                                                    \
-        forward<S>(*z, x, dt, A, B, C, D, states, y);                                                                \
-    }                                                                                                                \
-    extern "C" void backward_##NAME(const Sizes<S> *z, const S *x, const S *dt, const S *A, const S *B, const S *C,  \
-                                    const S *D, const S *states, const S *dy, S *carry, S *dx, S *ddt, S *dA, S *dB, \
-                                    S *dC, S *dD) {                                                                  \
-        backward<S>(*z, x, dt, A, B, C, D, states, dy, carry, dx, ddt, dA, dB, dC, dD);                              \
-    }
-
 #ifdef DOUBLE
-EXPORTED(float64, double)
+typedef double real;
 #else
-EXPORTED(float32, float)
+typedef float real;
 #endif
+
+extern "C" void forward(const Sizes<real> *z, const real *x, const real *dt, const real *A, const real *B, const real *C,
+                        const real *D, real *states, real *y) {
+    forward<real>(*z, x, dt, A, B, C, D, states, y);
+}
+
+extern "C" void backward(const Sizes<real> *z, const real *x, const real *dt, const real *A, const real *B, const real *C,
+                         const real *D, const real *states, const real *dy, real *carry, real *dx, real *ddt, real *dA,
+                         real *dB, real *dC, real *dD) {
+    backward<real>(*z, x, dt, A, B, C, D, states, dy, carry, dx, ddt, dA, dB, dC, dD);
+}

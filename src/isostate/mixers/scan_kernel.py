@@ -10,7 +10,6 @@ from torch import Tensor
 from isostate.mixers import native
 
 SOURCE = "scan.cpp"
-NAMES = {torch.float32: "float32", torch.float64: "float64"}
 CHANNELS = 64  # of a unit of work (scan.cpp)
 
 
@@ -39,9 +38,8 @@ def forward(
     x_BTI, dt_BTI, A_IR, D_I = (x.contiguous() for x in (x_BTI, dt_BTI, A_IR, D_I))
     B_BTR, C_BTR = _rows_alike(B_BTR, C_BTR)
     y_BTI = torch.empty_like(x_BTI)
-    _call(
-        "forward", _sizes(x_BTI, B_BTR, states_BNIR, chunk), x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, states_BNIR, y_BTI
-    )
+    sizes = _sizes(x_BTI, B_BTR, states_BNIR, chunk)
+    native.call(SOURCE, "forward", sizes, x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, states_BNIR, y_BTI)
     return y_BTI
 
 
@@ -69,7 +67,7 @@ def backward(
     dB_MBTR, dC_MBTR = B_BTR.new_empty(n_units, *B_BTR.shape), C_BTR.new_empty(n_units, *C_BTR.shape)
     sizes = _sizes(x_BTI, B_BTR, states_BNIR, chunk)
     read = (x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, states_BNIR, dy_BTI)
-    _call("backward", sizes, *read, carry_BIR, dx_BTI, ddt_BTI, dA_BIR, dB_MBTR, dC_MBTR, dD_BI)
+    native.call(SOURCE, "backward", sizes, *read, carry_BIR, dx_BTI, ddt_BTI, dA_BIR, dB_MBTR, dC_MBTR, dD_BI)
     return dx_BTI, ddt_BTI, dA_BIR.sum(0), dB_MBTR.sum(0), dC_MBTR.sum(0), dD_BI.sum(0)
 
 
@@ -86,11 +84,3 @@ def _sizes(x_BTI: Tensor, B_BTR: Tensor, states_BNIR: Tensor, chunk: int) -> _Si
     keeps_states = states_BNIR.shape[1] > 1
     row = B_BTR.stride(1)
     return _Sizes(batch, length, channels, B_BTR.shape[2], chunk, row, keeps_states, torch.get_num_threads())
-
-
-def _call(name: str, sizes: _Sizes, *x: Tensor) -> None:
-    """A function of the kernel, on tensors in its order."""
-    kernel = native.library(SOURCE, x[0].dtype)
-    assert kernel is not None, "the caller asks serves() first"
-    pointers = [ctypes.c_void_p(one.data_ptr()) for one in x]
-    kernel[f"{name}_{NAMES[x[0].dtype]}"](ctypes.byref(sizes), *pointers)
