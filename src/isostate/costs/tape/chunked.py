@@ -6,9 +6,8 @@ from isostate.costs.tape.chunked_backward import backward
 from isostate.costs.tape.chunks import (
     Chunks,
     Variables,
-    by_chunk,
     decayed,
-    decays,
+    laid_out,
     monomials_of_slice,
     similarity,
     times,
@@ -20,12 +19,7 @@ from isostate.costs.tape.tape import Storage, Tape, Value
 def chunked(tape: Tape, sizes: Chunks, q: Value, k: Value, v: Value, log_gate: Value | None) -> tuple[Value, Storage]:
     """What is read from the empty state, and the last one; keeps states between chunks and the undivided reading."""
     rows, T, P, V, chunk, n_chunks = sizes.rows, sizes.T, sizes.P, sizes.V, sizes.chunk, sizes.n_chunks
-    local = Variables(tape)
-    decays(tape, local, sizes)
-    by_chunk(local, "q", sizes)
-    by_chunk(local, "k", sizes)
-    if sizes.padded:
-        local.new("v", rows * n_chunks * chunk * V)
+    local = laid_out(tape, sizes)
     local.new("weights", P)
     local.new("squared weights", P)
     local.gone("weights")

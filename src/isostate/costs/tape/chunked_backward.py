@@ -5,9 +5,8 @@ from __future__ import annotations
 from isostate.costs.tape.chunks import (
     Chunks,
     Variables,
-    by_chunk,
     decayed,
-    decays,
+    laid_out,
     levels,
     monomials,
     n_monomials,
@@ -27,12 +26,7 @@ def backward(
     tape.unpack(kept)
     given = tape.gradient_of(y)
     rows, K, P, V, chunk, n_chunks = sizes.rows, sizes.K, sizes.P, sizes.V, sizes.chunk, sizes.n_chunks
-    local = Variables(tape)
-    decays(tape, local, sizes)
-    by_chunk(local, "q", sizes)
-    by_chunk(local, "k", sizes)
-    if sizes.padded:
-        local.new("v", rows * n_chunks * chunk * V)
+    local = laid_out(tape, sizes)
     _reading_gradient(tape, local, sizes)
     for name in ("dq", "dk"):
         local.new(name, rows * n_chunks * chunk * K)

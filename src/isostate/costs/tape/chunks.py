@@ -125,6 +125,17 @@ class Chunks:
         return self.rows > self.H or n > 1
 
 
+def laid_out(tape: Tape, sizes: Chunks) -> Variables:
+    """What both directions begin with: the decays, and queries, keys and values by chunks."""
+    local = Variables(tape)
+    decays(tape, local, sizes)
+    by_chunk(local, "q", sizes)
+    by_chunk(local, "k", sizes)
+    if sizes.padded:
+        local.new("v", sizes.rows * sizes.n_chunks * sizes.chunk * sizes.V)
+    return local
+
+
 def by_chunk(local: Variables, name: str, sizes: Chunks) -> None:
     """`Layout.rows`: queries or keys, positions last."""
     size = sizes.rows * sizes.n_chunks * sizes.chunk * sizes.K
