@@ -7,6 +7,9 @@
 It is the engine of `recurrence.py` with q = C, k = B, v = step x, and no division. Heads of a group share B and C, so
 the state is H R V elements however many groups there are (FORMULAS section 1.3), and W - 1 inputs of the convolution.
 Parameters have the names and shapes of Hugging Face's `Mamba2Mixer`.
+
+When to use it: as the default recurrent layer: linear attention's state with a step size and a decay learnt a head, run
+by matrix products, so that a large state stays fast.
 """
 
 from __future__ import annotations
