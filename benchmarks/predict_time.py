@@ -20,7 +20,7 @@ from statistics import median
 import torch
 
 from isostate.costs.calibrate import Calibration, calibrate, first_quartile, own_clock, undisturbed
-from isostate.mixers.fused import torch_attention
+from isostate.mixers.native import torch_operations
 from isostate.model import Decoder, ModelConfig, Recompute, decayed_parameters
 from isostate.train.heap import keep_freed_memory
 from isostate.train.optimizer import AdamW
@@ -189,7 +189,7 @@ def main() -> None:
     keep_freed_memory()  # as training does
     began = time.perf_counter()
     threads = torch.get_num_threads()
-    with torch_attention(), reproducible(threads, seed=0):
+    with torch_operations(), reproducible(threads, seed=0):
         calibration, updates, tokens = measure()
     facts = f"{machine(threads)}; first quartiles of {PASSES} passes, {time.perf_counter() - began:.0f} s"
     training = rows_of(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from isostate.mixers.fused import torch_attention
+from isostate.mixers.native import torch_operations
 
 
 @pytest.fixture(autouse=True)
 def _in_torch():
-    with torch_attention():
+    with torch_operations():
         yield

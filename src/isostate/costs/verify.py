@@ -25,7 +25,7 @@ from isostate.costs.parameters import parameter_shapes
 from isostate.costs.precision import PrecisionName, model_state_bytes, state_bytes
 from isostate.costs.sublayer import Run
 from isostate.costs.training import training_memory
-from isostate.mixers.fused import torch_attention
+from isostate.mixers.native import torch_operations
 from isostate.model import Decoder, DecoderState, ModelConfig, Recompute
 from isostate.model.head import piece_rows
 
@@ -68,7 +68,7 @@ def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]
     _check_pieces(config, batch, context)
     memory = training_memory(config, batch, context)
     small = is_small(config, batch, context)
-    with torch_attention(), torch.random.fork_rng(devices=[]):
+    with torch_operations(), torch.random.fork_rng(devices=[]):
         # First, while the process holds nothing that could be used again, but with all libraries loaded.
         _train(TINY, 1, 8, "none")
         grown = counting.resident_growth(partial(_train, config, batch, context, "none")) if small else None

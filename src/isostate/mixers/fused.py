@@ -8,9 +8,6 @@ Neither scores nor bias exist as a whole. Saved for backward: q, k, v, y and the
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -23,23 +20,10 @@ LARGEST_HEAD = 256  # elements: LARGEST of attention.cpp
 NO_WINDOW = 2**31 - 1
 
 
-_served = ContextVar("served", default=True)
-
-
-@contextmanager
-def torch_attention() -> Iterator[None]:
-    """Inside, attention runs in torch: the operations that the cost model counts, those of any device."""
-    token = _served.set(False)
-    try:
-        yield
-    finally:
-        _served.reset(token)
-
-
 def fuses(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, dropout: float) -> bool:
     """Whether `attention` can run these: on a processor, in single or double precision, nothing dropped, V = K."""
     fits = not dropout and k_BGSK.shape == v_BGSV.shape and q_BHTK.shape[-1] <= LARGEST_HEAD
-    return fits and q_BHTK.numel() > 0 and _served.get() and serves(SOURCE, q_BHTK, k_BGSK, v_BGSV)
+    return fits and q_BHTK.numel() > 0 and serves(SOURCE, q_BHTK, k_BGSK, v_BGSV)
 
 
 def attention(

@@ -11,10 +11,14 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,12 +34,26 @@ COMPILE = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psab
 LINK = ("-shared", "-nostdlib")
 DEFINES = {torch.float32: (), torch.float64: ("-DDOUBLE",)}
 
+COUNTED_IN_TORCH = ("attention.cpp", "engine.cpp")  # the cost model counts the operations that they stand for
+_counting = ContextVar("counting", default=False)
+
+
+@contextmanager
+def torch_operations() -> Iterator[None]:
+    """Inside, torch does what the kernels of COUNTED_IN_TORCH would: the operations of any device, seen by counters."""
+    token = _counting.set(True)
+    try:
+        yield
+    finally:
+        _counting.reset(token)
+
 
 def serves(source: str, *x: Tensor) -> bool:
     """Whether the kernel of `source` runs such tensors, so that torch need not."""
     like = x[0]
     known = like.device.type == "cpu" and like.dtype in DEFINES and all(type(one) in (Tensor, Parameter) for one in x)
-    return known and wanted() and library(source, like.dtype) is not None
+    counted = _counting.get() and source in COUNTED_IN_TORCH
+    return known and not counted and wanted() and library(source, like.dtype) is not None
 
 
 def call(source: str, function: str, sizes: ctypes.Structure, *x: Tensor) -> None:
@@ -67,8 +85,8 @@ def built(source: str, dtype: torch.dtype) -> Path:
     if name is None:
         raise OSError(f"no C++ compiler found ({', '.join(COMPILERS)}); install one, or name it in CXX")
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isostate"
-    text, options = (FOLDER / source).read_text(encoding="utf-8"), (*COMPILE, *DEFINES[dtype])
-    facts = [text, _run(name, "--version"), *options, *LINK, platform.machine(), _processor()]
+    options = (*COMPILE, *DEFINES[dtype])
+    facts = [*_texts(source), _run(name, "--version"), *options, *LINK, platform.machine(), _processor()]
     stem = Path(source).stem
     target = folder / f"{stem}-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:16]}.so"
     if not target.exists():
@@ -79,6 +97,18 @@ def built(source: str, dtype: torch.dtype) -> Path:
             _run(name, *LINK, "-o", shared, object_file)
             os.replace(shared, target)  # whole at once: other processes build and load it too
     return target
+
+
+def _texts(source: str) -> list[str]:
+    """A source and the headers beside it that it includes, each once."""
+    texts: dict[str, str] = {}
+    found = [source]
+    while found:
+        name = found.pop()
+        if name not in texts:
+            texts[name] = (FOLDER / name).read_text(encoding="utf-8")
+            found += re.findall(r'^#include "(.+)"$', texts[name], re.MULTILINE)
+    return list(texts.values())
 
 
 def wanted() -> bool:
