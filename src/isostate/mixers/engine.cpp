@@ -179,11 +179,14 @@ static void forward_chunk(const Problem& p, Scratch& s, const Task& task, int ch
         pack_keys(p, p.q, task.b, task.g, span, s.qT, s.ld);
         scores(p, s, span.n);
     }
+    int next = span.t0 + p.chunk, n_next = least(p.chunk, p.T - next);
+    for (const Rows* x : {&p.q, &p.k}) prefetch(*x, task.b, task.g, next, n_next, p.K);
     int heads = p.heads_of_part(), h0 = task.g * (p.H / p.G) + task.part * heads;
     for (int h = h0; h < h0 + heads; h++) {
         const real* before = state_before(p, task.b, h, chunk);
         decays(p, s, task.b, h, span.t0, span.n);
         pack_values(p, s, task.b, h, span);
+        prefetch(p.v, task.b, h, next, n_next, p.V);
         if (pass != READINGS) {
             update(p, s, task.b, h, chunk, span.n, from_nothing ? nullptr : before);
             p.totals[((long)task.b * p.H + h) * p.n_chunks() + chunk] = s.total;

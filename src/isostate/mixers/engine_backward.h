@@ -155,6 +155,7 @@ static void backward_head(const Problem& p, Scratch& s, const Task& task, int h,
     for (int c = 0; c < p.V; c++)
         for (int i = span.n; i < N; i++) s.vT[c * s.ld + i] = 0;
     read_back_chunk(p, s, b, h, span);
+    for (const Rows* next : {&p.v, &p.y, &p.dy}) prefetch(*next, b, h, span.t0 - p.chunk, p.chunk, p.V);
     attend_back(p, s, span.n, add);
     bool is_read = p.dlast || chunk < p.n_chunks() - 1;
     real through = 0;
@@ -181,6 +182,7 @@ static void backward_chunk(const Problem& p, Scratch& s, const Task& task, int c
     pack_keys(p, p.q, task.b, task.g, span, s.qT, s.ld);
     pack_keys(p, p.k, task.b, task.g, span, s.kT, s.ld);
     pack(row(p.q, task.b, task.g, span.t0), p.q.position, span.n, p.K, padded(span.n, VL), s.kd, s.q, s.kd);
+    for (const Rows* next : {&p.q, &p.k}) prefetch(*next, task.b, task.g, span.t0 - p.chunk, p.chunk, p.K);
     scores(p, s, span.n);
     memset(s.dqT, 0, (p.K + 1) * s.ld * sizeof(real));
     memset(s.dkT, 0, (p.K + 1) * s.ld * sizeof(real));

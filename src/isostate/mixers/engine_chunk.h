@@ -91,6 +91,14 @@ static void pack_columns(const real* x, long stride, int n, int m, int columns, 
 
 static inline real* row(const Rows& x, long b, long h, long t) { return x.at + b * x.batch + h * x.head + t * x.position; }
 
+// Asks for rows that are needed a chunk later.
+static inline void prefetch(const Rows& x, long b, long h, int t0, int n, int m) {
+    constexpr int LINE = 64 / sizeof(real);
+    if (x.at && t0 >= 0)
+        for (int i = 0; i < n; i++)
+            for (int c = 0; c < m; c += LINE) __builtin_prefetch(row(x, b, h, t0 + i) + c);
+}
+
 // Decays of a chunk: since its start, until its end, and what weights take. Without gates all are 1.
 // L is summed in float64 and then stands as two numbers, so that differences keep their digits: exp(L_i - L_j) exactly
 // inside a block of VL positions, else exp(L_i - L_e) exp(L_e - L_j) with e the first position of i's block.

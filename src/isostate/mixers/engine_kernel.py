@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from math import comb
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ from isostate.mixers import native
 from isostate.mixers.feature_maps import PolynomialMap, _factors
 
 SOURCE = "engine.cpp"
+CHUNKS = (32, 64, 128, 256, 512)
+BLOCK = 16  # positions of a block of pairs
+WORK_NS = (0.0219, 2.05, 0.018, 0.482, 1.32, 5940.0)  # of a core, for each of Work
 PAST_THE_END = 16  # elements that vectors may read beyond states: one vector
 
 
@@ -46,9 +50,35 @@ def chunked(
     return _Engine.apply(q_BGTK, k_BGTK, v_BHTV, log_gate_BHT, matrix_BHPV, normaliser_BHP, feature_map, chunk)
 
 
+class Work(NamedTuple):
+    """What one position of one head costs, forward and backward, as far as the chunk's length decides it."""
+
+    pair_products: float  # multiply-adds between positions of a chunk; blocks on the diagonal are whole
+    pairs: float
+    state_products: float  # multiply-adds with the state: 6, but the empty one is not read, nor the last one's gradient
+    monomials: float
+    states: float  # elements of the states that chunks leave
+    chunks: float
+
+    @staticmethod
+    def of(feature_map: PolynomialMap, value_size: int, context: int, chunk: int) -> Work:
+        P, K, V = feature_map.expanded_size, feature_map.head_dim, value_size
+        n_chunks, seen = -(-context // chunk), (chunk + BLOCK) / 2
+        used = (6 * n_chunks - 4) / n_chunks
+        return Work(seen * (4 * K + 3 * V), seen, used * P * V, used * P, P * V / chunk, 1 / chunk)
+
+
 def best_chunk(feature_map: PolynomialMap, value_size: int, context: int) -> int:
-    """The positions of a chunk for which the kernel, forward and backward, should take least time."""
-    return min(context, 128 if feature_map.degree > 1 else 64)
+    """The positions of a chunk for which the kernel should take least time; the value counts a normaliser's column.
+
+    Nanoseconds fitted to one machine (benchmarks/chunk_rule.py): they only have to rank the choices.
+    """
+
+    def position_ns(chunk: int) -> float:
+        work = Work.of(feature_map, value_size, context, chunk)
+        return sum(amount * ns for amount, ns in zip(work, WORK_NS, strict=True))
+
+    return min((min(chunk, context) for chunk in CHUNKS), key=position_ns)
 
 
 @dataclass(frozen=True)

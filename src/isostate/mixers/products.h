@@ -48,14 +48,13 @@ static inline long apart(int n) {
     return ((padded(n, LINE) / LINE) | 1) * (long)LINE;
 }
 
-static inline real sum_of(vec x) {
-    real sums[VL], sum = 0;
-    store(sums, x);
-    for (int step = HALF; step >= 1; step /= 2)
-        for (int i = 0; i < step; i++) sums[i] += sums[i + step];
-    sum = sums[0];
-    return sum;
+template <int N> static inline real sum_of_lanes(typename Lanes<N>::vec x) {  // halves added to halves
+    typename Lanes<N / 2>::vec halves[2];
+    memcpy(halves, &x, sizeof(x));
+    return sum_of_lanes<N / 2>(halves[0] + halves[1]);
 }
+template <> inline real sum_of_lanes<1>(Lanes<1>::vec x) { return x[0]; }
+static inline real sum_of(vec x) { return sum_of_lanes<VL>(x); }
 
 static inline ivec lanes() {
     ivec x;
