@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 # A log gate that forgets everything: its exponential is 0 in float64 too, and sums of many of them in float64 keep
 # differences of real gates to 1e-10.
@@ -83,6 +84,12 @@ class Documents:
         last_B = self.begins_BT[:, -1]
         return agreed(torch.where(last_B >= 0, self.ends_B - last_B, self.ends_B + carried))
 
+    @cached_property
+    def predicts_BT(self) -> Tensor:
+        """Whether the next position is of the same document; of the last position its target alone can tell."""
+        ends_BT = pad(self.starts_BT[:, 1:], (0, 1))
+        return ~ends_BT if self.padding_BT is None else ~(ends_BT | self.padding_BT)
+
     def log_gates(self, log_gate_BHT: Tensor | None, like: Tensor) -> Tensor:
         """Of the engine: those given, except that a document's first position forgets all, and padding nothing."""
         log_gate_BHT = like.new_zeros(()) if log_gate_BHT is None else log_gate_BHT
@@ -130,3 +137,12 @@ class Documents:
 def agreed(position_B: Tensor) -> int | Tensor:
     """The one number that all rows have, or what each has."""
     return int(position_B[0]) if bool((position_B == position_B[0]).all()) else position_B
+
+
+def positions_of(x: Tensor, carried: int | Tensor, documents: Documents | None) -> int | Tensor:
+    """Of x_BTD or tokens_BT: where all rows begin, or position_BT within each token's document; `carried` are read."""
+    if documents is not None:
+        return documents.positions_BT(carried)
+    if isinstance(carried, int):
+        return carried
+    return carried.unsqueeze(1) + torch.arange(x.shape[1], device=x.device)

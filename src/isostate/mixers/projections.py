@@ -14,7 +14,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from isostate.mixers.contract import Form, Mixer, MixerConfig, Shapes, check_form, linear_shapes
-from isostate.mixers.documents import Documents
+from isostate.mixers.documents import Documents, positions_of
 from isostate.mixers.normalisation import rms_norm
 from isostate.mixers.rotary import PLAIN, RotaryConfig, rotate
 from isostate.quantities import Cost
@@ -174,12 +174,3 @@ def fill_heads(values: Any, default_heads: int) -> Any:
 
 def divisors(number: int) -> Iterator[int]:
     return (divisor for divisor in range(1, number + 1) if number % divisor == 0)
-
-
-def positions_of(x_BTD: Tensor, carried: int | Tensor, documents: Documents | None) -> int | Tensor:
-    """Where all rows begin, or position_BT within each token's document, `carried` tokens of which are read."""
-    if documents is not None:
-        return documents.positions_BT(carried)
-    if isinstance(carried, int):
-        return carried
-    return carried.unsqueeze(1) + torch.arange(x_BTD.shape[1], device=x_BTD.device)
