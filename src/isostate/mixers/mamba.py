@@ -164,13 +164,13 @@ class MambaMixer(Mixer):
         state = self.init_state(x_BTD.shape[0]) if state is None else state
         inner_BTI, z_BTI = self.in_proj(x_BTD).split([config.inner, config.inner], dim=-1)
         past_BSI = torch.cat([state.past_BWI, inner_BTI], dim=1)
-        taps_WI = self.conv1d.weight.squeeze(1).T.contiguous()
-        inner_BTI = silu(convolve(past_BSI, taps_WI, self.conv1d.bias, documents))
+        inner_BTI = silu(convolve(past_BSI, self.conv1d.weight.squeeze(1).T.contiguous(), self.conv1d.bias, documents))
         d_BTR, B_BTR, C_BTR = self.x_proj(inner_BTI).split(config.selected, dim=-1)
         dt_BTI = softplus(self.dt_proj(d_BTR))
         dt_BTI, starts_BT = (dt_BTI, None) if documents is None else (documents.cleared(dt_BTI), documents.starts_BT)
-        given = (inner_BTI, dt_BTI, -self.A_log.exp(), B_BTR, C_BTR, self.D, state.matrix_BIR, starts_BT)
-        y_BTI, matrix_BIR = FORMS[form](*given)
+        y_BTI, matrix_BIR = FORMS[form](
+            inner_BTI, dt_BTI, -self.A_log.exp(), B_BTR, C_BTR, self.D, state.matrix_BIR, starts_BT
+        )
         y_BTD = self.out_proj(y_BTI * silu(z_BTI))
         past_BWI = remembered(past_BSI, config.conv_taps, documents)
         if documents is None:

@@ -203,19 +203,19 @@ class Mamba2Mixer(Mixer):
         widths = [config.inner, config.convolved, config.n_heads]
         z_BTD, convolved_BTD, step_BTH = self.in_proj(x_BTD).split(widths, dim=-1)
         past_BSD = torch.cat([state.past_BWD, convolved_BTD], dim=1)
-        taps_WD = self.conv1d.weight.squeeze(1).T.contiguous()
-        convolved_BTD = silu(convolve(past_BSD, taps_WD, self.conv1d.bias, documents))
+        convolved_BTD = silu(
+            convolve(past_BSD, self.conv1d.weight.squeeze(1).T.contiguous(), self.conv1d.bias, documents)
+        )
         keys = config.n_groups * config.d_state
         v_BTHV, k_BTGK, q_BTGK = convolved_BTD.split([config.inner, keys, keys], dim=-1)
         v_BTHV = v_BTHV.unflatten(-1, (config.n_heads, config.head_dim))
         step_BTH = self.step(step_BTH)
         step_BTH = step_BTH if documents is None else documents.cleared(step_BTH)
-        log_gate_BHT = (step_BTH * -self.A_log.exp()).transpose(1, 2)
         y_BHTV, scanned = FORMS[form](
             self.by_head(q_BTGK),
             self.by_head(k_BTGK),
             (v_BTHV * step_BTH.unsqueeze(-1)).transpose(1, 2),
-            log_gate_BHT if documents is None else documents.log_gates(log_gate_BHT, x_BTD),
+            self.log_gate(step_BTH, documents),
             MatrixState(state.matrix_BHPV, None, state.position),
             config.feature_map,
             config.chunk,
@@ -232,6 +232,11 @@ class Mamba2Mixer(Mixer):
         """softplus, within its limits where it has any."""
         step_BTH = softplus(step_BTH + self.dt_bias)
         return step_BTH if self.config.step_limits is None else step_BTH.clamp(*self.config.step_limits)
+
+    def log_gate(self, step_BTH: Tensor, documents: Documents | None) -> Tensor:
+        """log_gate_BHT: each head's rate times its step; where a document begins, all is forgotten."""
+        log_gate_BHT = (step_BTH * -self.A_log.exp()).transpose(1, 2)
+        return log_gate_BHT if documents is None else documents.log_gates(log_gate_BHT, step_BTH)
 
     def by_head(self, x_BTD: Tensor) -> Tensor:
         """B or C for every head: x_BHTK, a view where all heads share one, or none shares any."""
