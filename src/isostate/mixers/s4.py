@@ -26,6 +26,7 @@ from torch.nn.functional import gelu, glu
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
 from isostate.mixers.documents import Documents
 from isostate.mixers.projections import projection
+from isostate.mixers.s4_documents import by_documents
 from isostate.mixers.s4_filter import chunked, parallel, recurrent
 from isostate.mixers.s4_modes import Modes
 from isostate.quantities import Cost, StateSize
@@ -157,7 +158,7 @@ class S4Mixer(Mixer):
         self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
     ) -> tuple[Tensor, Any]:
         check_form(form)
-        state = self.init_state(x_BTD.shape[0]) if state is None else state
+        is_empty, state = state is None, self.init_state(x_BTD.shape[0]) if state is None else state
 
         def run(x_BTD: Tensor, state_BDR: Tensor) -> tuple[Tensor, Tensor]:
             return FORMS[form](x_BTD, self.modes(), self.D, state_BDR, self.config.chunk or CHUNK)
@@ -165,7 +166,10 @@ class S4Mixer(Mixer):
         if documents is None:
             y_BTD, matrix_BDR = run(x_BTD, state.matrix_BDR)
             return glu(self.out_proj(gelu(y_BTD))), S4State(matrix_BDR, state.position + x_BTD.shape[1])
-        y_BTD, matrix_BDR = documents.by_pieces(run, x_BTD, state.matrix_BDR)
+        if form == "recurrent":
+            y_BTD, matrix_BDR = documents.by_pieces(run, x_BTD, state.matrix_BDR)
+        else:
+            y_BTD, matrix_BDR = by_documents(run, x_BTD, state.matrix_BDR, documents, is_empty)
         out_BTD = documents.cleared(glu(self.out_proj(gelu(y_BTD))))
         return out_BTD, S4State(matrix_BDR, documents.position_after(state.position))
 
