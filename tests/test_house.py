@@ -34,6 +34,7 @@ MIRROR_NOTHING = {
     "errata/test_states.py": "what the notes get wrong, where Isostate has no code for it",
     "errata/test_steps.py": "what the notes get wrong, where Isostate has no code for it",
     "mixers/test_forms.py": "all mixers: forms agree",
+    "model/test_documents.py": "all decoders: packed documents equal separate ones",
     "mixers/test_contract.py": "all mixers: causal, state sizes, prefill and decode",
 }
 MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(tmp|root|work|home|Users|private)/[A-Za-z0-9_.-]+")
