@@ -1,8 +1,11 @@
-// What one position of a decoder takes most of its time for: products of a matrix and a few vectors, and a step of the
-// gated linear recurrence, each in one pass over what it reads.
+// What one position of a decoder takes most of its time for: products of a matrix and a few vectors, and a step of each
+// recurrence, in one pass over what it reads.
 //
 //   linear       y = W x + bias
 //   norm         y = gain (x - mean) / sqrt(mean of squares + eps) + bias, or without the mean and the bias
+//   convolve     y = bias + sum of taps and the last inputs, the newest of which takes the oldest's place
+//   scan         h <- exp(dt A) h + dt x B,  y = C . h + D x
+//   filter       h <- same h + cross swapped(h) + write x,  y = read . h + D x
 //   recurrence   r = phi(q)^T (g S) + f(q, k) v,   S <- g S + phi(k) v^T,   y = r, or r / (sum of weights + eps)
 //
 // Rows of W, and columns of S where there are fewer heads than threads, are divided among threads; no sum is: results do
@@ -68,6 +71,39 @@ struct Norm {
     int64_t rows, size, x_row, y_row, gains, centred;  // gains: rows of them, which repeat
     double eps;
 };
+
+struct Convolution {
+    int64_t batch, width, past, first, x_row;  // `first`: the slot of the oldest input
+};
+
+struct Scan {
+    int64_t batch, channels, states, select_row, threads;
+};
+
+struct Filter {
+    int64_t batch, channels, states, in_pairs, x_row, threads;
+};
+
+// exp(x) for x <= 0: 2^n in the exponent's bits times a Taylor polynomial on |r| <= ln(2) / 2; 0 below the smallest normal
+// number's logarithm.
+inline real exp_negative(real x) {
+#ifdef DOUBLE
+    typedef int64_t whole;
+    constexpr real SHIFT = 6755399441055744.0, HIGH = 0.693145751953125, LOW = 1.42860682030941723212e-6, LEAST = -708;
+    constexpr int MANTISSA = 52, TERMS = 13;
+#else
+    typedef int32_t whole;
+    constexpr real SHIFT = 12582912.0f, HIGH = 0.693359375f, LOW = -2.12194440e-4f, LEAST = -87;
+    constexpr int MANTISSA = 23, TERMS = 7;
+#endif
+    const real clamped = x < LEAST ? LEAST : x, shifted = clamped * real(1.44269504088896340736) + SHIFT;
+    const real n = shifted - SHIFT, r = clamped - n * HIGH - n * LOW;
+    real sum = 1;
+    for (int i = TERMS; i > 0; i--) sum = sum * r / i + 1;
+    union { real value; whole bits; } from = {shifted}, power = {sum};
+    power.bits += from.bits << MANTISSA;
+    return x < LEAST ? 0 : power.value;
+}
 
 struct Recurrence {
     int64_t batch, heads, K, P, V, degree, q_row, k_row, v_row, threads;
@@ -149,6 +185,70 @@ extern "C" void norm(const Norm *sizes, const real *x, const real *gain, const r
         const real scale = 1 / std::sqrt(squares / z.size + real(z.eps));
 #pragma omp simd
         for (int64_t i = 0; i < z.size; i++) out[i] = (in[i] - mean) * scale * by[i] + (bias ? bias[i] : real(0));
+    }
+}
+
+extern "C" void convolve(const Convolution *sizes, const real *x, const real *taps, const real *bias, real *past, real *y) {
+    const Convolution &z = *sizes;
+    const int64_t slot = z.batch * z.width;
+    for (int64_t b = 0; b < z.batch; b++) {
+        const real *in = x + b * z.x_row, *own = taps + z.past * z.width;
+        real *out = y + b * z.width, *oldest = past + z.first * slot + b * z.width;
+        for (int64_t i = 0; i < z.width; i++) out[i] = (bias ? bias[i] : real(0)) + in[i] * own[i];
+        for (int64_t w = 0; w < z.past; w++) {
+            const real *before = past + (z.first + w) % z.past * slot + b * z.width, *tap = taps + w * z.width;
+            for (int64_t i = 0; i < z.width; i++) out[i] += before[i] * tap[i];
+        }
+        for (int64_t i = 0; i < z.width; i++) oldest[i] = in[i];
+    }
+}
+
+extern "C" void scan(const Scan *sizes, const real *x, const real *dt, const real *A, const real *B, const real *C,
+                     const real *D, real *h, real *y) {
+    const Scan &z = *sizes;
+#pragma omp parallel for schedule(static) num_threads(z.threads) if (z.batch * z.channels * z.states > SMALL / 4)
+    for (int64_t n = 0; n < z.batch * z.channels; n++) {
+        const int64_t b = n / z.channels, i = n % z.channels;
+        const real *rate = A + i * z.states, *into = B + b * z.select_row, *out = C + b * z.select_row;
+        const real step = dt[n], u = step * x[n];
+        real *state = h + n * z.states, sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t r = 0; r < z.states; r++) {
+            const real next = exp_negative(step * rate[r]) * state[r] + u * into[r];
+            state[r] = next;
+            sum += out[r] * next;
+        }
+        y[n] = sum + D[i] * x[n];
+    }
+}
+
+extern "C" void filter(const Filter *sizes, const real *x, const real *same, const real *cross, const real *write,
+                       const real *read, const real *D, real *h, real *y) {
+    const Filter &z = *sizes;
+    const int64_t half = z.in_pairs ? z.states / 2 : z.states;
+#pragma omp parallel for schedule(static) num_threads(z.threads) if (z.batch * z.channels * z.states > SMALL)
+    for (int64_t n = 0; n < z.batch * z.channels; n++) {
+        const int64_t i = n % z.channels, at = i * z.states;
+        const real in = x[n / z.channels * z.x_row + i];
+        real *real_part = h + n * z.states, *imaginary = real_part + half, sum = 0;
+        if (z.in_pairs) {
+#pragma omp simd reduction(+ : sum)
+            for (int64_t r = 0; r < half; r++) {
+                const int64_t s = at + r, t = s + half;
+                const real a = same[s] * real_part[r] + cross[s] * imaginary[r] + write[s] * in;
+                const real b = same[t] * imaginary[r] + cross[t] * real_part[r] + write[t] * in;
+                real_part[r] = a;
+                imaginary[r] = b;
+                sum += read[s] * a + read[t] * b;
+            }
+        } else {
+#pragma omp simd reduction(+ : sum)
+            for (int64_t r = 0; r < half; r++) {
+                real_part[r] = same[at + r] * real_part[r] + write[at + r] * in;
+                sum += read[at + r] * real_part[r];
+            }
+        }
+        y[n] = sum + D[i] * in;
     }
 }
 

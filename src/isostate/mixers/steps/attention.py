@@ -16,7 +16,7 @@ from isostate.config import UserError
 from isostate.mixers.contract import Mixer
 from isostate.mixers.projections import alibi_slopes
 from isostate.mixers.softmax import AttentionConfig, KeyValueState, score_scale
-from isostate.mixers.steps.contract import Call, MixerStep, Position, scalar
+from isostate.mixers.steps.contract import Call, Position, scalar
 from isostate.mixers.steps.qkv import QKVStep
 from isostate.mixers.window import WindowConfig
 

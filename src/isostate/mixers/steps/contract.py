@@ -13,6 +13,7 @@ another step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -51,9 +52,9 @@ class Position:
             frequency_K = rotary.frequencies(size, self.like.device)
             cos_K, sin_K = self.angles(frequency_K)
             gain = scalar(rotary.gain, cos_K)
-            turns = tuple(torch.empty(size // 2, dtype=self.like.dtype, device=self.like.device) for _ in range(2))
+            turns = (self.like.new_empty(size // 2), self.like.new_empty(size // 2))
             for turn_K, exact_K in zip(turns, (cos_K, sin_K), strict=True):
-                self._calls += [lambda x=exact_K: x.mul_(gain), lambda y=turn_K, x=exact_K: y.copy_(x)]
+                self._calls += [partial(exact_K.mul_, gain), partial(turn_K.copy_, exact_K)]
             self._turns[key] = turns
         return self._turns[key]
 
@@ -61,9 +62,9 @@ class Position:
         """Cosines and sines of position * frequency in float64, made anew at every position."""
         angle_K, cos_K, sin_K = (torch.empty_like(frequency_K) for _ in range(3))
         self._calls += [
-            lambda: torch.mul(frequency_K, self.at, out=angle_K),
-            lambda: torch.cos(angle_K, out=cos_K),
-            lambda: torch.sin(angle_K, out=sin_K),
+            partial(torch.mul, frequency_K, self.at, out=angle_K),
+            partial(torch.cos, angle_K, out=cos_K),
+            partial(torch.sin, angle_K, out=sin_K),
         ]
         return cos_K, sin_K
 
@@ -100,7 +101,7 @@ def scalar(value: float, like: Tensor) -> Tensor:
     return torch.tensor(value, dtype=like.dtype, device=like.device)
 
 
-def check_batch(what: str, got: Tensor, batch: int) -> None:
+def check_batch(what: str, x: Tensor, batch: int) -> None:
     """Raises UserError for another number of sequences than the buffers are for."""
-    if got.shape[0] != batch:
-        raise UserError(f"{what} of {got.shape[0]} sequences: this decoder steps {batch}; make one of that batch")
+    if x.shape[0] != batch:
+        raise UserError(f"{what} of {x.shape[0]} sequences: this decoder steps {batch}; make one of that batch")

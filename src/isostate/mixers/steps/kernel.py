@@ -34,6 +34,24 @@ class Norm(ctypes.Structure):
     )
 
 
+class Convolution(ctypes.Structure):
+    """`Convolution` of step.cpp."""
+
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("batch", "width", "past", "first", "x_row"))
+
+
+class Scan(ctypes.Structure):
+    """`Scan` of step.cpp."""
+
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("batch", "channels", "states", "select_row", "threads"))
+
+
+class Filter(ctypes.Structure):
+    """`Filter` of step.cpp."""
+
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("batch", "channels", "states", "in_pairs", "x_row", "threads"))
+
+
 class Recurrence(ctypes.Structure):
     """`Recurrence` of step.cpp."""
 
@@ -45,13 +63,13 @@ class Recurrence(ctypes.Structure):
 
 
 class _Bound:
-    """A kernel's function with what it is called on, which lives as long."""
+    """A kernel's function with what it is called on: that memory lives as long, even where a layer moves to other."""
 
     def __init__(self, function: str, sizes: ctypes.Structure, tensors: Sequence[Tensor | None]) -> None:
         like = next(one for one in tensors if one is not None)
         kernel = native.library(SOURCE, like.dtype)
         assert kernel is not None, "the caller asks serves() first"
-        self.function, self.tensors = kernel[function], tensors
+        self.function, self.kept = kernel[function], [one if one is None else one.detach() for one in tensors]
         self.pointers = [None if one is None else ctypes.c_void_p(one.data_ptr()) for one in tensors]
         self.sizes = ctypes.byref(sizes)
 

@@ -7,12 +7,12 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from isostate.mixers.contract import Mixer
 from isostate.mixers.mamba import MambaMixer, MambaState
+from isostate.mixers.steps import kernel
 from isostate.mixers.steps.contract import Call, MixerStep, Position
-from isostate.mixers.steps.operations import ConvolutionStep, project, silu_
+from isostate.mixers.steps.operations import ConvolutionStep, project, silu_, softplus_
 
 
 class MambaStep(MixerStep):
@@ -36,7 +36,7 @@ class MambaStep(MixerStep):
             *silu_(inner_BI),
             *project(inner_BI, mamba.x_proj, selected_BR),
             *project(d_BR, mamba.dt_proj, dt_BI),
-            partial(softplus, dt_BI, out=dt_BI),
+            *softplus_(dt_BI),
             *scanned,
             *silu_(z_BI),
             partial(read_BI.mul_, z_BI),
@@ -47,7 +47,12 @@ class MambaStep(MixerStep):
         self, x_BI: Tensor, dt_BI: Tensor, A_IR: Tensor, B_BR: Tensor, C_BR: Tensor, D_I: Tensor
     ) -> tuple[Tensor, list[Call]]:
         """h <- exp(dt A) h + dt B x,  y = C . h + D x."""
-        decay_BIR, u_BI, y_BI = torch.empty_like(self.matrix_BIR), torch.empty_like(x_BI), torch.empty_like(x_BI)
+        y_BI = torch.empty_like(x_BI)
+        if kernel.serves(x_BI, self.matrix_BIR):
+            sizes = kernel.Scan(*self.matrix_BIR.shape, B_BR.stride(0), kernel.threads())
+            tensors = (x_BI, dt_BI, A_IR, B_BR, C_BR, D_I, self.matrix_BIR, y_BI)
+            return y_BI, [kernel.bound("scan", sizes, *tensors)]
+        decay_BIR, u_BI = torch.empty_like(self.matrix_BIR), torch.empty_like(x_BI)
         return y_BI, [
             partial(torch.mul, dt_BI.unsqueeze(-1), A_IR, out=decay_BIR),
             decay_BIR.exp_,

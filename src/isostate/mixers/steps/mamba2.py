@@ -7,12 +7,11 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from isostate.mixers.contract import Mixer
 from isostate.mixers.mamba2 import Mamba2Mixer, Mamba2State
 from isostate.mixers.steps.contract import Call, MixerStep, Position
-from isostate.mixers.steps.operations import ConvolutionStep, project, rms_norm, silu_
+from isostate.mixers.steps.operations import ConvolutionStep, project, rms_norm, silu_, softplus_
 from isostate.mixers.steps.recurrence import Turn
 
 
@@ -57,7 +56,7 @@ class Mamba2Step(MixerStep):
         q_BHK, k_BHK = (v_BHV.new_empty(len(q_BD), config.n_heads, config_keys) for _ in range(2))
         calls: list[Call] = [
             partial(torch.add, step_BH, mamba2.dt_bias, out=size_BH),
-            partial(softplus, size_BH, out=size_BH),
+            *softplus_(size_BH),
         ]
         if config.step_limits is not None:
             calls.append(partial(torch.clamp, size_BH, *config.step_limits, out=size_BH))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, silu
+from torch.nn.functional import gelu, silu, softplus
 
 from isostate.mixers.convolution import ConvolutionState
 from isostate.mixers.steps import kernel
 from isostate.mixers.steps.contract import Call, Position, scalar
+
+GELU: Callable[..., Tensor] = gelu  # both write where `out` says, which torch's stubs leave out
+SOFTPLUS: Callable[..., Tensor] = softplus
 
 
 def linear(x_BD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, y_BV: Tensor) -> list[Call]:
@@ -80,24 +84,28 @@ def silu_(x: Tensor) -> list[Call]:
 
 def gelu_(x: Tensor, approximate: str = "none") -> list[Call]:
     """In place."""
-    return [partial(gelu, x, approximate=approximate, out=x)]
+    return [partial(GELU, x, approximate=approximate, out=x)]
+
+
+def softplus_(x: Tensor) -> list[Call]:
+    """In place."""
+    return [partial(SOFTPLUS, x, out=x)]
 
 
 class ConvolutionStep:
     """The short convolution: the last W - 1 inputs stand in a ring, that of position t in slot t mod (W - 1)."""
 
-    def __init__(
-        self, x_BD: Tensor, taps_WD: Tensor, bias_D: Tensor | None, y_BD: Tensor, position: Position
-    ) -> None:
+    def __init__(self, x_BD: Tensor, taps_WD: Tensor, bias_D: Tensor | None, y_BD: Tensor, position: Position) -> None:
         self.position = position
         n_past = taps_WD.shape[0] - 1
         self.past_WBD = x_BD.new_zeros(n_past, *x_BD.shape)
         self.phases = [self._calls(x_BD, taps_WD, bias_D, y_BD, first) for first in range(n_past)]
 
-    def _calls(
-        self, x_BD: Tensor, taps_WD: Tensor, bias_D: Tensor | None, y_BD: Tensor, first: int
-    ) -> list[Call]:
+    def _calls(self, x_BD: Tensor, taps_WD: Tensor, bias_D: Tensor | None, y_BD: Tensor, first: int) -> list[Call]:
         """Where the oldest input stands in slot `first`."""
+        if kernel.serves(x_BD, taps_WD, y_BD) and x_BD.stride(1) == 1 and y_BD.is_contiguous():
+            sizes = kernel.Convolution(*x_BD.shape, len(self.past_WBD), first, x_BD.stride(0))
+            return [kernel.bound("convolve", sizes, x_BD, taps_WD, bias_D, self.past_WBD, y_BD)]
         past = [self.past_WBD[(first + w) % len(self.past_WBD)] for w in range(len(self.past_WBD))]
         calls: list[Call] = [partial(torch.mul, x_BD, taps_WD[-1], out=y_BD)]
         calls += [partial(y_BD.addcmul_, one_BD, taps_WD[w]) for w, one_BD in enumerate(past)]

@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import elu, softplus
+from torch.nn.functional import elu
 
 from isostate.mixers import feature_maps
 from isostate.mixers.contract import Mixer
@@ -24,6 +24,7 @@ from isostate.mixers.projections import alibi_slopes, retention_slopes
 from isostate.mixers.recurrence import EPS, MatrixState
 from isostate.mixers.steps import kernel
 from isostate.mixers.steps.contract import Call, Position, scalar
+from isostate.mixers.steps.operations import softplus_
 from isostate.mixers.steps.qkv import QKVStep
 
 
@@ -157,7 +158,7 @@ class LinearFamilyStep(QKVStep):
         if not isinstance(config, LinearConfig) or config.phi == "identity":
             return heads_BHK, []
         if config.phi == "softplus":
-            return heads_BHK, [partial(softplus, heads_BHK, out=heads_BHK)]
+            return heads_BHK, softplus_(heads_BHK)
         return heads_BHK, [partial(elu, heads_BHK, inplace=True), partial(heads_BHK.add_, scalar(1.0, heads_BHK))]
 
     def attend(self) -> list[Call]:

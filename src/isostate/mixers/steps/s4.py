@@ -11,6 +11,7 @@ from torch import Tensor
 from isostate.mixers.contract import Mixer
 from isostate.mixers.s4 import S4Mixer, S4State
 from isostate.mixers.s4_modes import discretised, turn_of
+from isostate.mixers.steps import kernel
 from isostate.mixers.steps.contract import Call, MixerStep, Position
 from isostate.mixers.steps.operations import gelu_, project
 
@@ -35,10 +36,14 @@ class S4Step(MixerStep):
 
     def _filter(self, s4: S4Mixer, read_BD: Tensor) -> list[Call]:
         same_DR, cross_DR, write_DR, read_DR = _real_modes(s4, self.x_BD)
-        h_BDR, half = self.matrix_BDR, s4.config.d_state // 2
+        h_BDR, half, in_pairs = self.matrix_BDR, s4.config.d_state // 2, s4.config.in_pairs
+        if kernel.serves(self.x_BD, h_BDR):
+            sizes = kernel.Filter(*h_BDR.shape, in_pairs, self.x_BD.stride(0), kernel.threads())
+            tensors = (self.x_BD, same_DR, cross_DR, write_DR, read_DR, s4.D, h_BDR, read_BD)
+            return [kernel.bound("filter", sizes, *tensors)]
         work_BDR = torch.empty_like(h_BDR)
         calls: list[Call] = [partial(h_BDR.mul_, same_DR)]
-        if s4.config.in_pairs:
+        if in_pairs:
             calls = [
                 partial(torch.mul, cross_DR[:, :half], h_BDR[..., half:], out=work_BDR[..., :half]),
                 partial(torch.mul, cross_DR[:, half:], h_BDR[..., :half], out=work_BDR[..., half:]),
@@ -67,4 +72,6 @@ def _real_modes(s4: S4Mixer, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     if s4.config.in_pairs:
         write_DR = torch.cat([write_DR.real, write_DR.imag], dim=1)
         read_DR = 2 * torch.cat([read_DR.real, -read_DR.imag], dim=1)
-    return same_DR.to(like), cross_DR.to(like), write_DR.real.to(like), read_DR.real.to(like)
+    parts = (same_DR, cross_DR, write_DR.real, read_DR.real)
+    same_DR, cross_DR, write_DR, read_DR = (x.to(like).contiguous() for x in parts)
+    return same_DR, cross_DR, write_DR, read_DR
