@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isostate.mixers import Documents, fused, packed_attention
+from isostate.mixers import Documents, native, packed_attention
 from isostate.mixers.packed_attention import Sight
 from isostate.mixers.softmax import KeyValueState
 from tests.tolerances import assert_agrees
@@ -43,7 +43,7 @@ def test_the_kernel_equals_torchs_masks(length, carried, window, sloped, dtype):
         return y_BHTK, grads
 
     got, gradients = run()
-    with fused.torch_attention():
+    with native.torch_operations():
         want, wanted = run()
     assert_agrees(got, want, "y")
     for name, gradient, expected in zip(("q", "k", "v", "carried k", "carried v"), gradients, wanted, strict=True):
@@ -55,7 +55,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch):
     q, k, v, *cache = inputs(65, 9, torch.float64)
     state, documents = KeyValueState(*cache, 9), packed(65, 3)
     for sight in (Sight(), Sight(7), Sight(7, sinks=2), Sight(cap=1.0)):
-        with fused.torch_attention():
+        with native.torch_operations():
             ours, _ = packed_attention.chunked(q, k, v, None, state, documents, sight)
         whole, _ = packed_attention.parallel(q, k, v, None, state, documents, sight)
         assert_agrees(ours, whole, str(sight))
