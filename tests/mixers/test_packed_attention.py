@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isostate.mixers import Documents, native, packed_attention
+from isostate.mixers import Documents, fused, native, packed_attention
 from isostate.mixers.packed_attention import Sight
 from isostate.mixers.softmax import KeyValueState
 from tests.tolerances import assert_agrees
