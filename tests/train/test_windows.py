@@ -50,7 +50,7 @@ def short_documents(tmp_path):
 
 
 def masked_run(tmp_path, corpus, document_mask=True, **train) -> RunDirectory:
-    given = values(corpus, **train)
+    given = values(corpus, steps=4, **train)
     given["data"] |= {"documents": "stream", "document_mask": document_mask}
     config = RunConfig.parse(given, "test")
     config = config.model_copy(update={"data": resolve(config.data)})
