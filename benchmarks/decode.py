@@ -10,8 +10,8 @@ a Llama of its shape, with the same two threads.
 
 `--flat`: ms a token at positions 1, 1024, 16,384 and 65,536. A state reads 1024 random tokens by the chunked form and
 is then said to stand at the position; the first has read one. Positions take turns, and each state is measured twice,
-as the noise: bound, the slowest within 10 % of the fastest, or within that noise. A window that holds one token has less
-to read: its first position is told, not counted. Writes benchmarks/records/decode.json.
+as the noise: bound, the slowest within 10 % of the fastest, or within that noise. A window that holds one token has
+less to read: its first position is told, not counted. Writes benchmarks/records/decode.json.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def speed():
             verdict = f"; {'holds' if row['ratio'] <= BOUND else 'MISSED'} (at most {BOUND})"
         print(
             f"  {name:13} {row['parameters'] / 1e6:.1f}M, state {row['state_elements'] / 1e6:5.2f}M: "
-            f"{row['ms']:6.2f} ms ({row['low_ms']:.2f} to {row['high_ms']:.2f}), {row['ratio']:.2f} times its read{verdict}"
+            f"{row['ms']:6.2f} ms ({row['low_ms']:.2f} to {row['high_ms']:.2f}), {row['ratio']:.2f} times its read"
+            + verdict
         )
     gb = {name: round(rate / 1e9, 1) for name, rate in rates.items()}
     write({"machine": machine(THREADS), "rounds": ROUNDS, "gb_per_s": gb, "rows": told})
