@@ -15,7 +15,8 @@ from torch import Tensor
 from isostate.config import UserError
 from isostate.mixers.contract import Mixer
 from isostate.mixers.projections import alibi_slopes
-from isostate.mixers.softmax import AttentionConfig, KeyValueState, score_scale
+from isostate.mixers.scores import score_scale
+from isostate.mixers.softmax import AttentionConfig, KeyValueState
 from isostate.mixers.steps.contract import Call, Position, scalar
 from isostate.mixers.steps.qkv import QKVStep
 from isostate.mixers.window import WindowConfig
