@@ -26,6 +26,7 @@ MIRROR_NOTHING = {
     "test_studies.py": "checks and runs studies/",
     "test_bad_input.py": "every verb against what users get wrong",
     "test_errata.py": "docs/errata.md",
+    "test_gallery.py": "docs/gallery.md, which scripts/write_gallery.py writes",
     "test_benchmark_records.py": "benchmarks/records/, and docs/counters.md",
     "errata/test_attention.py": "what the notes get wrong, where Isostate has no code for it",
     "errata/test_inference.py": "what the notes get wrong, where Isostate has no code for it",

@@ -3,6 +3,9 @@
     y_t = sum_{s<=t} softmax_s(q_t . k_s / sqrt(K) - slope (t - s)) v_s
 
 As a recurrence its state is the KV cache: it grows by 2 G K elements a token, and its feature map is infinite.
+
+When to use it: where a token must be found again exactly, however far back, and the cache fits; as the reference that
+a fixed state is measured against. A step reads the whole cache, so its time and memory grow with the context.
 """
 
 from __future__ import annotations
