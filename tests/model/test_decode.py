@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from isostate.config import UserError
 from isostate.costs import counting
-from isostate.model import Decoder
+from isostate.model import Decoder, DecoderState
 from isostate.model.decode import Stepper
 from tests.mixers.cases import CASES, name_of
 from tests.model.options import OPTIONS, STACKS, B, config_of, tokens
@@ -139,6 +141,9 @@ def test_what_it_is_asked_wrongly_is_said_in_one_line():
         stepper.step(torch.zeros(3, dtype=torch.long))
     with pytest.raises(UserError, match="a state of 3 sequences"):
         stepper.load(model.init_state(3))
+    layers = [replace(one, mixer=replace(one.mixer, position=torch.tensor([1, 2]))) for one in stepper.state().layers]
+    with pytest.raises(UserError, match="a state of sequences at several positions"):
+        stepper.load(DecoderState(tuple(layers)))
     with torch.no_grad():
         _, state = model(tokens(5))
     with pytest.raises(UserError, match="a context of 5 tokens: this decoder keeps 4"):

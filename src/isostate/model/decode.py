@@ -72,8 +72,12 @@ class Stepper:
 
     @torch.inference_mode()
     def load(self, state: DecoderState) -> None:
-        """Goes on from this state, which stays as it is."""
+        """Goes on from this state, which stays as it is. Raises UserError for one of sequences at several positions."""
         check_batch("a state", next(state.tensors()), self.batch)
+        if not isinstance(state.position, int):
+            raise UserError(
+                "a state of sequences at several positions: this decoder steps those that are at one; split it"
+            )
         self.check_context(state.position)
         self.position.now = state.position
         for block, layer in zip(self.blocks, state.layers, strict=True):

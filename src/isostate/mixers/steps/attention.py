@@ -15,7 +15,6 @@ from torch import Tensor
 from isostate.config import UserError
 from isostate.mixers.contract import Mixer
 from isostate.mixers.projections import alibi_slopes
-from isostate.mixers.scores import score_scale
 from isostate.mixers.softmax import AttentionConfig, KeyValueState
 from isostate.mixers.steps.contract import Call, Position, scalar
 from isostate.mixers.steps.qkv import QKVStep
@@ -39,7 +38,7 @@ class AttentionStep(QKVStep):
             self.slopes_H1 = alibi_slopes(config.n_heads, x_BD.dtype, x_BD.device).view(config.n_kv_heads, -1, 1)
             self.times_S = torch.zeros(slots, dtype=torch.float64, device=x_BD.device)
             self.exact_S, self.distance_S = torch.empty_like(self.times_S), x_BD.new_empty(slots)
-        self.scale = scalar(score_scale(x_BD.new_empty(1, config.head_dim), config.score_cap), x_BD)
+        self.scale = scalar(config.head_dim**-0.5 / (config.score_cap or 1.0), x_BD)  # of what tanh is taken
         self.cap = None if config.score_cap is None else scalar(config.score_cap, x_BD)
         super().__init__(mixer, x_BD, y_BD, position)
 
