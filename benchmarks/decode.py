@@ -1,6 +1,6 @@
 """Generation at batch 1: a token of each family against the time to read its weights and state once, float32.
 
-    python benchmarks/decode.py [--flat]
+    [chrt -r 1] python benchmarks/decode.py [--flat]        chrt, as root, where the machine does other work too
 
 Models of 25 million parameters besides a tied embedding of 1024 words (8 layers of 512; `match_params` sets the MLP's
 width), two threads. The bandwidth is the faster of two plain ones, each a contestant like the models, in the same

@@ -163,6 +163,7 @@ ROWS = {
     "isostate.costs.tape.mixers.MIXERS_TOLD": "its training memory and FLOPs cannot be counted",
     "isostate.costs.mixer_kernels.MIXER_PASSES": "the time of its training cannot be predicted",
     "isostate.costs.decode_kernels.MIXER_STEPS": "the time of its generation cannot be predicted",
+    "isostate.mixers.steps.STEPS": "it cannot generate in buffers made once",
 }
 
 
