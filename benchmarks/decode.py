@@ -83,7 +83,8 @@ def ours(name):
     return play
 
 
-def llama():
+def llama(n_tokens):
+    """The prompt, and so many tokens, of which the first comes with it."""
     from transformers import LlamaConfig, LlamaForCausalLM, logging
 
     logging.set_verbosity_error()
@@ -97,18 +98,8 @@ def llama():
 
     def play():
         with torch.inference_mode():
-            model.generate(prompt(), max_new_tokens=TOKENS + 1, **rest)
+            model.generate(prompt(), max_new_tokens=n_tokens, **rest)
 
-    return play
-
-
-def llama_prompt():
-    """What `llama` does beside its tokens: the prompt, and the first token."""
-    from transformers import LlamaForCausalLM
-
-    play = llama()
-    generate = LlamaForCausalLM.generate
-    LlamaForCausalLM.generate = lambda self, *x, **rest: generate(self, *x, **(rest | {"max_new_tokens": 1}))
     return play
 
 
@@ -138,8 +129,8 @@ CONTESTANTS = {
     "read": read,
     "triad": triad,
     **{name: (lambda name=name: ours(name)) for name in FAMILIES},
-    "transformers": llama,
-    "transformers' prompt": llama_prompt,
+    "transformers": lambda: llama(TOKENS + 1),
+    "transformers' prompt": lambda: llama(1),
 }
 
 
