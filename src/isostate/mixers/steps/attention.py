@@ -86,11 +86,13 @@ class AttentionStep(QKVStep):
         torch.bmm(scores_MHS, self.v_MSV[:, :held], out=self.read_MHV)
 
     def load(self, state: KeyValueState) -> None:
-        slots = self._slots(state.position, state.k_BGSK.shape[2])
+        position, held = state.position, state.k_BGSK.shape[2]
+        assert isinstance(position, int), "the caller refuses sequences at several positions"
+        slots = self._slots(position, held)
         self.k_BGSK.index_copy_(2, slots, state.k_BGSK)
         self.v_BGSV.index_copy_(2, slots, state.v_BGSV)
         if self.slopes_H1 is not None:
-            times = self._times(state.position, state.k_BGSK.shape[2])
+            times = self._times(position, held)
             self.times_S.index_copy_(0, slots, torch.tensor(times, dtype=torch.float64, device=slots.device))
 
     def state(self) -> KeyValueState:
