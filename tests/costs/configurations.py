@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from isostate.costs.tape.attention_kernel import runs_attention
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import AttentionConfig, SoftmaxConfig
@@ -71,4 +72,10 @@ def _all() -> dict[str, Case]:
 
 
 ALL = _all()
+# Those whose attention a kernel of ours runs, where it serves.
+FUSED = {
+    name: case
+    for name, case in ALL.items()
+    if any(isinstance(one, AttentionConfig) and runs_attention(one, "own", 4) for one in case.config.mixers)
+}
 assert len(ALL) >= 60, "the issue asks for sixty"

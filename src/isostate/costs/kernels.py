@@ -24,6 +24,12 @@ Kind = Literal[
     "attention backward",
     "masked attention",  # queries, keys, head size; the fused kernel with a bias; units: heads
     "masked attention backward",
+    "own attention",  # positions, head size; our fused kernel, causal; units: heads
+    "own attention backward",
+    "own window attention",  # positions, window, head size; our fused kernel; units: heads
+    "own window attention backward",
+    "own call",  # no shape: Python's way to a kernel of ours, as an operation that autograd knows
+    "own call backward",
     "map",  # elements; a new tensor from one or two that were just written
     "map of saved",  # elements; a new tensor from one just written and one written long ago
     "update",  # elements; in place, just written
@@ -83,6 +89,19 @@ STREAMS: dict[str, tuple[float, float, float]] = {
     "adamw": (12, 4, 3),
 }
 
+# What attention runs by: torch's kernels, or ours.
+ATTENTION: dict[str, tuple[Kind, ...]] = {
+    "torch": ("attention", "attention backward", "masked attention", "masked attention backward"),
+    "own": (
+        "own attention",
+        "own attention backward",
+        "own window attention",
+        "own window attention backward",
+        "own call",
+        "own call backward",
+    ),
+}
+
 # FLOPs an element of channels and states, and tensors of the channels' size that are read or written.
 SCANS: dict[str, tuple[int, int]] = {"scan": (7, 3), "scan backward": (19, 5)}
 
@@ -115,8 +134,9 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         queries, keys, size = (shape[0], *shape) if len(shape) == 2 else shape
         backward = kind.endswith("backward")
         matmul, tensors = (10, 8) if backward else (4, 4)  # the backward makes the scores again
-        return Cost(matmul * queries * keys * size, 5 * queries * keys, FLOAT32_BYTES * tensors * keys * size)
-    if kind == "call":
+        moved = FLOAT32_BYTES * tensors * max(queries, keys) * size
+        return Cost(matmul * queries * keys * size, 5 * queries * keys, moved)
+    if not shape:
         return Cost()
     if kind == "transform":
         rows, length = shape

@@ -6,9 +6,10 @@ from isostate.costs.engine_kernels import Engine, chunked_kernels
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls
 from isostate.costs.passes import Pass, linear, rms_norm
 from isostate.mixers.mamba2 import Mamba2Config
+from isostate.mixers.native import Kernels
 
 
-def mamba2_passes(mixer: Mamba2Config, batch: int, context: int) -> dict[str, Pass]:
+def mamba2_passes(mixer: Mamba2Config, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
     """What one layer runs from an empty state, by name."""
     n_tokens = batch * context
     sizes = (batch, mixer.n_heads, context, mixer.head_dim, mixer.feature_map, mixer.chunk)

@@ -8,9 +8,6 @@ Neither scores nor bias exist as a whole. Saved for backward: q, k, v, y and the
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -23,23 +20,10 @@ LARGEST_HEAD = 256  # elements: LARGEST of attention.cpp
 NO_WINDOW = 2**31 - 1
 
 
-_served = ContextVar("served", default=True)
-
-
-@contextmanager
-def torch_attention() -> Iterator[None]:
-    """Inside, attention runs in torch: the operations that the cost model counts, those of any device."""
-    token = _served.set(False)
-    try:
-        yield
-    finally:
-        _served.reset(token)
-
-
 def fuses(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, dropout: float) -> bool:
     """Whether `attention` can run these: on a processor, in single or double precision, nothing dropped, V = K."""
     fits = not dropout and k_BGSK.shape == v_BGSV.shape and q_BHTK.shape[-1] <= LARGEST_HEAD
-    return fits and q_BHTK.numel() > 0 and _served.get() and serves(SOURCE, q_BHTK, k_BGSK, v_BGSV)
+    return fits and q_BHTK.numel() > 0 and serves(SOURCE, q_BHTK, k_BGSK, v_BGSV)
 
 
 def attention(
@@ -57,19 +41,19 @@ class _Attention(torch.autograd.Function):
         y_BHTK, lse_BHT = _empty_like(q_BHTK), q_BHTK.new_empty(B, H, T)
         problem = _problem(q_BHTK, k_BGSK, slopes_H, window, q=q_BHTK, k=k_BGSK, v=v_BGSK, y=y_BHTK)
         _call("forward", problem, q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT)
-        ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, slopes_H, y_BHTK, lse_BHT)
-        ctx.window = window
+        ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT)
+        ctx.slopes_H, ctx.window = slopes_H, window  # a table, shared by all layers: no gradient reaches it
         return y_BHTK
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy_BHTK):
-        q_BHTK, k_BGSK, v_BGSK, slopes_H, y_BHTK, lse_BHT = ctx.saved_tensors
+        q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT = ctx.saved_tensors
         dy_BHTK = _with_whole_rows(dy_BHTK)
         dq_BHTK, dk_BGSK, dv_BGSK = (_empty_like(x) for x in (q_BHTK, k_BGSK, v_BGSK))
         rows = {"q": q_BHTK, "k": k_BGSK, "v": v_BGSK, "y": y_BHTK, "dy": dy_BHTK}
         rows |= {"dq": dq_BHTK, "dk": dk_BGSK, "dv": dv_BGSK}
-        problem = _problem(q_BHTK, k_BGSK, slopes_H, ctx.window, **rows)
+        problem = _problem(q_BHTK, k_BGSK, ctx.slopes_H, ctx.window, **rows)
         read = (q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT, dy_BHTK)
         _call("backward", problem, *read, dq_BHTK, dk_BGSK, dv_BGSK)
         return dq_BHTK, dk_BGSK, dv_BGSK, None, None

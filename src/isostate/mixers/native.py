@@ -15,8 +15,12 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -30,12 +34,33 @@ COMPILE = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psab
 LINK = ("-shared", "-nostdlib")
 DEFINES = {torch.float32: (), torch.float64: ("-DDOUBLE",)}
 
+Kernels = Literal["own", "torch"]  # what runs where a kernel of ours could: it, or the operations of any device
+COUNTED_IN_TORCH = ("attention.cpp",)  # the cost model counts the operations that they stand for
+_counting = ContextVar("counting", default=False)
+
+
+@contextmanager
+def torch_operations() -> Iterator[None]:
+    """Inside, torch does what the kernels of COUNTED_IN_TORCH would: the operations of any device, seen by counters."""
+    token = _counting.set(True)
+    try:
+        yield
+    finally:
+        _counting.reset(token)
+
+
+def kernels_here() -> Kernels:
+    """What runs on this processor, in single precision: ours, or torch where they cannot be built or are not wanted."""
+    own = wanted() and not _counting.get() and library(PROBE, torch.float32) is not None
+    return "own" if own else "torch"
+
 
 def serves(source: str, *x: Tensor) -> bool:
     """Whether the kernel of `source` runs such tensors, so that torch need not."""
     like = x[0]
     known = like.device.type == "cpu" and like.dtype in DEFINES and all(type(one) in (Tensor, Parameter) for one in x)
-    return known and wanted() and library(source, like.dtype) is not None
+    counted = _counting.get() and source in COUNTED_IN_TORCH
+    return known and not counted and wanted() and library(source, like.dtype) is not None
 
 
 def call(source: str, function: str, sizes: ctypes.Structure, *x: Tensor) -> None:

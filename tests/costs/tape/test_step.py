@@ -8,8 +8,9 @@ import torch
 from isostate.costs import counting
 from isostate.costs.tape import chunks, ends, training_step
 from isostate.costs.tape.step import draws
+from isostate.mixers.native import torch_operations
 from isostate.model import Decoder
-from tests.costs.configurations import ALL, Case
+from tests.costs.configurations import ALL, FUSED, Case
 
 # Of a single token many a dimension is 1, and copies are not made that otherwise are: the tape does not go so far.
 LONG = {name: case for name, case in ALL.items() if case.context > 1}
@@ -59,6 +60,17 @@ def test_what_comes_comes_in_the_allocators_order_and_size(case: Case, recompute
         assert [size for size, _ in told] == [size for size, _ in happened]
         differences = [real_ - mine for (_, mine), (_, real_) in zip(told, happened, strict=True)]
         assert max(abs(difference) for difference in differences) <= SCALARS
+
+
+@pytest.mark.parametrize("recompute", ["none", "blocks"])
+@pytest.mark.parametrize("name", [name for name in FUSED if name in LONG])
+def test_torchs_attention_is_told_as_well_and_is_another(name, recompute):
+    case = FUSED[name]
+    sizes = (case.config, case.batch, case.context, "chunked", recompute)
+    with torch_operations():
+        assert 0 <= peak_of(real(case, "chunked", recompute)) - training_step(*sizes).peak_bytes <= SCALARS
+    torchs, ours = (training_step(*sizes, kernels=kernels, logged=True).log for kernels in ("torch", "own"))
+    assert [event.storage.nbytes for event in torchs] != [event.storage.nbytes for event in ours]
 
 
 def _arrivals(nbytes: list[int]) -> list[tuple[int, int]]:
