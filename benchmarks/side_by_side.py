@@ -45,7 +45,9 @@ def compare(names: list[str], rounds: int, threads: int) -> dict[str, dict[str, 
         workers[name] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        _read(workers[name])
+    for worker in workers.values():
+        _read(worker)
+    print(f"{len(names)} workers are ready, {rounds} rounds begin", file=sys.stderr, flush=True)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     peaks: dict[str, int] = {}
     for _ in range(rounds):

@@ -52,9 +52,9 @@ class Source:
 
     @property
     def component(self) -> str:
-        """'mixers' for mixers/power.py, 'config' for config.py, '' for the package's own __init__.py."""
-        parts = PurePosixPath(self.path).with_suffix("").parts
-        return "" if parts[0] == "__init__" else parts[0]
+        """'mixers' for mixers/power.py, 'config' for config.py, '' for __init__.py; __main__.py is a verb."""
+        first = PurePosixPath(self.path).with_suffix("").parts[0]
+        return {"__init__": "", "__main__": "cli"}.get(first, first)
 
     @property
     def is_init(self) -> bool:

@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from isostate.costs import training_memory
+from isostate.mixers.engine_kernel import best_chunk
 from isostate.model import ModelConfig
 
 ROOT = Path(__file__).parents[1]
@@ -83,3 +84,41 @@ def test_the_documented_table_is_the_records():
 
 def _share(found: int | None, truth: int) -> str:
     return "–" if found is None else "1" if found == truth else f"{found / truth:.3f}"
+
+
+@pytest.fixture
+def recurrences(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("recurrences")
+
+
+@pytest.mark.parametrize("length", [512, 2048, 8192])
+def test_the_engine_is_as_fast_as_we_say(length, recurrences):
+    section = record("recurrences")["lengths"][str(length)]
+    ms = {name: row["seconds"] for name, row in section["ms"].items()}
+    bars = recurrences.bars(length, ms, section["ms"]["product"]["low"])
+    assert len(bars) >= 6
+    for name, (found, least) in bars.items():
+        assert section["bars"][name]["least"] == least
+        assert section["bars"][name]["found"] == pytest.approx(found, abs=1e-3)
+        assert section["bars"][name]["found"] >= least, name
+    assert section["power_flops"] == recurrences.power_flops(length)
+
+
+def test_the_others_were_compared_on_equal_results():
+    differences = record("recurrences")["differences"]
+    assert {name.split(" ")[1] for name in differences} == {"FLA", "transformers", "retention", "retention,"}
+    assert max(differences.values()) < 1e-4
+
+
+def test_the_chunk_rule_chooses_within_its_bound_of_the_best(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    rule = importlib.import_module("chunk_rule")
+    rows = record("chunk_rule")["rows"]
+    assert [tuple(row["shape"]) for row in rows] == rule.SHAPES
+    for row in rows:
+        name, K, V, length, _, _ = row["shape"]
+        assert row["chosen"] == best_chunk(rule.MAPS[name](K), V + (name != "linear"), length)
+        ratio = row["ms"][str(row["chosen"])] / min(row["ms"].values())
+        assert ratio == pytest.approx(row["times_best"], abs=1e-3)
+        assert ratio <= record("chunk_rule")["bound"] == 1.1

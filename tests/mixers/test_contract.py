@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isostate.config import UserError
-from isostate.mixers import FORMS, MIXERS, State, build_mixer, feature_maps, projections, rotary
+from isostate.mixers import FORMS, MIXERS, State, build_mixer, engine_kernel, feature_maps, projections, rotary
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import KeyValueState, SoftmaxConfig
@@ -176,7 +176,8 @@ def test_an_indexed_state_continues_its_own_sequence(config):
 
 @every_case
 def test_a_mixer_that_first_ran_in_inference_mode_still_trains(config):
-    for cache in (rotary._rotation, projections.alibi_slopes, feature_maps._factors, feature_maps._weights):
+    tables = (feature_maps._factors, feature_maps._weights, engine_kernel._tables)
+    for cache in (rotary._rotation, projections.alibi_slopes, *tables):
         cache.cache_clear()
     mixer, x_BTD = build(config), tokens(config, 31)
     with torch.inference_mode():

@@ -46,6 +46,22 @@ def test_another_processor_compiler_or_precision_has_another_file(cache, monkeyp
     assert len(names) == 4
 
 
+def test_a_header_that_changes_makes_another_file(cache, monkeypatch):
+    monkeypatch.setattr(native, "_run", lambda *command: "version 1")
+    monkeypatch.setattr("os.replace", lambda source, target: None)
+    sources = cache / "sources"
+    sources.mkdir()
+    for path in native.FOLDER.glob("*.[ch]*"):
+        (sources / path.name).write_text(path.read_text())
+    monkeypatch.setattr(native, "FOLDER", sources)
+    names = {built(source, torch.float32) for source in ("engine.cpp", "attention.cpp")}
+    for header in ("engine_chunk.h", "products.h", "products.h"):  # the last is included by the first
+        (sources / header).write_text((sources / header).read_text() + "\n")
+        names.add(built("engine.cpp", torch.float32))
+        names.add(built("attention.cpp", torch.float32))
+    assert len(names) == 5, "attention's, which includes none of them, stays"
+
+
 @pytest.mark.parametrize("compiler", ["false", "/no/such/compiler"])
 def test_where_it_cannot_be_built_that_is_said_once(cache, compiler, monkeypatch):
     monkeypatch.setenv("CXX", compiler)

@@ -79,3 +79,17 @@ def test_nothing_finished_is_no_answer():
 def test_the_place_with_the_most_runs_is_answered_for():
     table = sweep("power-2") + [studies.run(size=studies.SIZES[1], state=s) for s in studies.STATES]
     assert "131K parameters" in told(table)
+
+
+def test_states_that_round_alike_are_said_once():
+    table = sweep("power-2") + sweep("linear", shift=0.1)
+    entries = fit_laws(table, studies.STUDY)
+    for entry in entries:  # the intervals touch at one state of the grid alone
+        first = entry["group"]["family"] == "power-2"
+        y, low, high = (3.0, 2.9, 3.1) if first else (3.5, 3.2, 3.6)
+        curve = {"x": [1.0, 2_047.0, 2_048.0, 2_049.0, 1e6], "y": [y] * 5, "low": [low] * 5, "high": [high] * 5}
+        curve["low"][2] = 2.95 if first else 3.05
+        entry["curve"] = curve
+    text = answer(table, entries)
+    assert "overlaps that of linear at about 2K: there the order is not settled" in text
+    assert "between" not in text

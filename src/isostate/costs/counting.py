@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from isostate.mixers import feature_maps, projections, rotary
+from isostate.mixers import engine_kernel, feature_maps, projections, rotary
 from isostate.mixers.native import torch_operations
 from isostate.model import decoder
 
@@ -147,6 +147,7 @@ def forget_tables() -> None:
         projections.retention_slopes,
         feature_maps._factors,
         feature_maps._weights,
+        engine_kernel._tables,
         decoder.sinusoids,
     ):
         cached.cache_clear()

@@ -28,6 +28,8 @@ Kind = Literal[
     "own attention backward",
     "own window attention",  # positions, window, head size; our fused kernel; units: heads
     "own window attention backward",
+    "own engine",  # degree, head size, positions; our kernel of the linear family's chunked form; units: heads
+    "own engine backward",
     "own call",  # no shape: Python's way to a kernel of ours, as an operation that autograd knows
     "own call backward",
     "map",  # elements; a new tensor from one or two that were just written
@@ -89,14 +91,16 @@ STREAMS: dict[str, tuple[float, float, float]] = {
     "adamw": (12, 4, 3),
 }
 
-# What attention runs by: torch's kernels, or ours.
-ATTENTION: dict[str, tuple[Kind, ...]] = {
+# What runs by torch alone, and by our own kernels alone.
+APART: dict[str, tuple[Kind, ...]] = {
     "torch": ("attention", "attention backward", "masked attention", "masked attention backward"),
     "own": (
         "own attention",
         "own attention backward",
         "own window attention",
         "own window attention backward",
+        "own engine",
+        "own engine backward",
         "own call",
         "own call backward",
     ),
@@ -136,6 +140,12 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         matmul, tensors = (10, 8) if backward else (4, 4)  # the backward makes the scores again
         moved = FLOAT32_BYTES * tensors * max(queries, keys) * size
         return Cost(matmul * queries * keys * size, 5 * queries * keys, moved)
+    if "engine" in kind:
+        degree, size, positions = shape
+        matmul, tensors = (5, 8) if kind.endswith("backward") else (2, 4)
+        state = math.comb(size + degree - 1, degree) * size
+        moved = FLOAT32_BYTES * tensors * positions * size
+        return Cost(2 * matmul * positions * state, 5 * matmul * positions * size, moved)
     if not shape:
         return Cost()
     if kind == "transform":

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.adamw import adamw
 
-from isostate.costs.kernels import ATTENTION, Kind
+from isostate.costs.kernels import APART, Kind
 from isostate.costs.measured_attention import (
     attention,
     attention_backward,
@@ -28,6 +28,7 @@ from isostate.costs.measured_attention import (
     own_window_attention,
     own_window_attention_backward,
 )
+from isostate.costs.measured_engine import own_engine, own_engine_backward
 from isostate.costs.pools import Work, chain, fresh, others
 from isostate.mixers import scan
 from isostate.mixers.native import Kernels
@@ -185,6 +186,7 @@ SIZES = (2**4, 2**10, 2**14, 2**17, 2**19, 2**21, 2**23)
 ROWS, LENGTHS = (2**4, 2**9, 2**14, 2**17), (4, 32, 256)
 POSITIONS, HEAD_SIZES = (16, 64, 128, 256, 1024), (8, 16, 32, 128)
 BANDS = (32, 256, 1024), (16, 64, 256), (8, 32, 128)  # positions, window, head size
+ENGINES = (1, 2, 4), (8, 16, 32, 64), (64, 256, 1024)  # degree, head size, positions
 
 MEASURED: dict[Kind, Measured] = {
     "matmul": Measured(((1, 8, 64, 512, 4096), (16, 64, 256, 1024, 4096), (16, 64, 256, 1024)), _matmul),
@@ -198,6 +200,8 @@ MEASURED: dict[Kind, Measured] = {
     "own attention backward": Measured((POSITIONS, HEAD_SIZES), own_attention_backward, pooled=False),
     "own window attention": Measured(BANDS, own_window_attention, pooled=False),
     "own window attention backward": Measured(BANDS, own_window_attention_backward, pooled=False),
+    "own engine": Measured(ENGINES, own_engine, pooled=False),
+    "own engine backward": Measured(ENGINES, own_engine_backward, pooled=False),
     "own call": Measured((), own_call, pooled=False),
     "own call backward": Measured((), own_call_backward, pooled=False),
     "map": Measured((SIZES,), _map),
@@ -237,6 +241,6 @@ def matmul_in_pool(pool: int) -> Work:
 
 
 def kinds_of(kernels: Kernels) -> list[Kind]:
-    """Those that a machine runs, whose attention is ours or torch's."""
-    left_out = ATTENTION["torch" if kernels == "own" else "own"]
+    """Those that a machine runs, by our own kernels or by torch's alone."""
+    left_out = APART["torch" if kernels == "own" else "own"]
     return [kind for kind in MEASURED if kind not in left_out]

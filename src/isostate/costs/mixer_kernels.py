@@ -11,12 +11,14 @@ from typing import Any
 
 from isostate.config import UserError
 from isostate.costs.engine_kernels import engine_kernels
-from isostate.costs.kernels import ATTENTION, FLOAT32_BYTES, Kernel, Part, calls
+from isostate.costs.kernels import APART, FLOAT32_BYTES, Kernel, Part, calls
 from isostate.costs.mamba2_kernels import mamba2_passes
 from isostate.costs.mamba_kernels import mamba_passes
+from isostate.costs.own_engine_kernels import own_engine_kernels
 from isostate.costs.passes import Pass, linear, rms_norm
 from isostate.costs.s4_kernels import s4_passes
 from isostate.costs.tape.attention_kernel import runs_attention
+from isostate.costs.tape.engine_kernel import runs_engine
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.native import Kernels
@@ -83,6 +85,8 @@ def _of_window(mixer: WindowConfig, batch: int, context: int, kernels: Kernels) 
 
 
 def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
+    if runs_engine(kernels, FLOAT32_BYTES):
+        return _around(mixer, batch * context, own_engine_kernels(mixer, batch, context))
     return _around(mixer, batch * context, Pass(*engine_kernels(mixer, batch, context)))
 
 
@@ -111,10 +115,10 @@ def _own_attention(mixer: AttentionConfig, batch: int, context: int, window: int
     """One call of our kernel; ALiBi costs it nothing, and heads of a group share what it packs."""
     n_heads = batch * mixer.n_heads
     if window >= context:
-        forward, backward = (Kernel(kind, (context, mixer.head_dim), units=n_heads) for kind in ATTENTION["own"][:2])
+        forward, backward = (Kernel(kind, (context, mixer.head_dim), units=n_heads) for kind in APART["own"][:2])
     else:
         shape = (context, window, mixer.head_dim)
-        forward, backward = (Kernel(kind, shape, units=n_heads) for kind in ATTENTION["own"][2:4])
+        forward, backward = (Kernel(kind, shape, units=n_heads) for kind in APART["own"][2:4])
     n_views = 6 if isinstance(mixer, WindowConfig) else 2  # the state's
     return Pass((forward, Kernel("own call"), *calls(n_views)), (backward, Kernel("own call backward"), *calls(5)))
 

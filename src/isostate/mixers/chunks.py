@@ -1,4 +1,4 @@
-"""Positions cut into chunks, for the engine's chunked form: sizes, padding, groups of chunks, decays inside them."""
+"""Positions cut into chunks, for the engine's chunked form: sizes, padding, groups, scans, decays inside chunks."""
 
 from __future__ import annotations
 
@@ -94,3 +94,25 @@ class Decays:
     def whole(self, n0: int, n1: int) -> Tensor | None:
         """The decay over each whole chunk (B or 1, H, n, 1, 1)."""
         return None if self.since_start_BHNC1 is None else self.since_start_BHNC1[:, :, n0:n1, -1:]
+
+
+def scan(states_BHNPV: Tensor, added_BHNPV: Tensor, decay_BHN11: Tensor | None) -> None:
+    """states[n + 1] = decay[n] states[n] + added[n], in place; states[0] is given."""
+    for n in range(added_BHNPV.shape[2]):
+        if decay_BHN11 is None:
+            torch.add(states_BHNPV[:, :, n], added_BHNPV[:, :, n], out=states_BHNPV[:, :, n + 1])
+        else:
+            torch.addcmul(
+                added_BHNPV[:, :, n], decay_BHN11[:, :, n], states_BHNPV[:, :, n], out=states_BHNPV[:, :, n + 1]
+            )
+
+
+def scan_back(dout_BHNPV: Tensor, dread_BHNPV: Tensor, carry_BHPV: Tensor, decay_BHN11: Tensor | None) -> Tensor:
+    """Fills dout[n], the gradient of the state after chunk n; returns that of the state before the first."""
+    for n in reversed(range(dout_BHNPV.shape[2])):
+        dout_BHNPV[:, :, n] = carry_BHPV
+        if decay_BHN11 is None:
+            carry_BHPV = carry_BHPV + dread_BHNPV[:, :, n]
+        else:
+            carry_BHPV = torch.addcmul(dread_BHNPV[:, :, n], decay_BHN11[:, :, n], carry_BHPV)
+    return carry_BHPV

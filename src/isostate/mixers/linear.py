@@ -3,6 +3,9 @@
     S_t = g_t S_{t-1} + phi(k_t) v_t^T,    y_t = phi(q_t)^T S_t / (phi(q_t) . z_t),    phi = softplus or elu + 1
 
 Its state is W^2 / h elements a layer, at most W^2: GPT-2 XL with one head holds 48 x 1600^2 = 122,880,000.
+
+When to use it: where a long past must fit a small state, and reading it blurred will do; its step is the cheapest of
+the matrix states. Give it a gate or a decay, else what it holds only piles up.
 """
 
 from __future__ import annotations

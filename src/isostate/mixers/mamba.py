@@ -6,6 +6,9 @@
 FORMULAS section 1.3; the scan is `scan.py`, in its three forms. The state is I R elements, I = expand * d_model, and
 the last W - 1 inputs of the convolution; published code keeps W of them, of which the oldest is never read.
 Parameters have the names and shapes of Hugging Face's `MambaMixer`.
+
+When to use it: where each channel should decide by itself, token by token, what to keep, in a state far below a matrix
+state's; it has no matrix products inside the scan, so wide states are slow.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@
 It is the engine of `recurrence.py` with q = C, k = B, v = step x, and no division. Heads of a group share B and C, so
 the state is H R V elements however many groups there are (FORMULAS section 1.3), and W - 1 inputs of the convolution.
 Parameters have the names and shapes of Hugging Face's `Mamba2Mixer`.
+
+When to use it: as the default recurrent layer: linear attention's state with a step size and a decay learnt a head, run
+by matrix products, so that a large state stays fast.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
+from isostate.mixers import engine_kernel
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
 from isostate.mixers.convolution import convolve
 from isostate.mixers.feature_maps import PolynomialMap, linear_map
@@ -203,8 +207,8 @@ class Mamba2Mixer(Mixer):
         v_BTHV = v_BTHV.unflatten(-1, (config.n_heads, config.head_dim))
         step_BTH = self.step(step_BTH)
         y_BHTV, scanned = FORMS[form](
-            self.by_head(q_BTGK),
-            self.by_head(k_BTGK),
+            self.by_head(q_BTGK, form),
+            self.by_head(k_BTGK, form),
             (v_BTHV * step_BTH.unsqueeze(-1)).transpose(1, 2),
             (step_BTH * -self.A_log.exp()).transpose(1, 2),
             MatrixState(state.matrix_BHPV, None, state.position),
@@ -220,10 +224,13 @@ class Mamba2Mixer(Mixer):
         step_BTH = softplus(step_BTH + self.dt_bias)
         return step_BTH if self.config.step_limits is None else step_BTH.clamp(*self.config.step_limits)
 
-    def by_head(self, x_BTD: Tensor) -> Tensor:
-        """B or C for every head: x_BHTK, a view where all heads share one, or none shares any."""
+    def by_head(self, x_BTD: Tensor, form: Form) -> Tensor:
+        """B or C for every head: x_BHTK, a view where all heads share one, or none shares any. A kernel shares them."""
         config = self.config
-        x_BG1TK = x_BTD.unflatten(-1, (config.n_groups, config.d_state)).transpose(1, 2).unsqueeze(2)
+        x_BGTK = x_BTD.unflatten(-1, (config.n_groups, config.d_state)).transpose(1, 2)
+        if form == "chunked" and engine_kernel.serves(x_BGTK):
+            return x_BGTK
+        x_BG1TK = x_BGTK.unsqueeze(2)
         return x_BG1TK.expand(-1, -1, config.n_heads // config.n_groups, -1, -1).flatten(1, 2)
 
 

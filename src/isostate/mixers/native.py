@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,7 +36,7 @@ LINK = ("-shared", "-nostdlib")
 DEFINES = {torch.float32: (), torch.float64: ("-DDOUBLE",)}
 
 Kernels = Literal["own", "torch"]  # what runs where a kernel of ours could: it, or the operations of any device
-COUNTED_IN_TORCH = ("attention.cpp",)  # the cost model counts the operations that they stand for
+COUNTED_IN_TORCH = ("attention.cpp", "engine.cpp")  # the cost model counts the operations that they stand for
 _counting = ContextVar("counting", default=False)
 
 
@@ -92,8 +93,8 @@ def built(source: str, dtype: torch.dtype) -> Path:
     if name is None:
         raise OSError(f"no C++ compiler found ({', '.join(COMPILERS)}); install one, or name it in CXX")
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isostate"
-    text, options = (FOLDER / source).read_text(encoding="utf-8"), (*COMPILE, *DEFINES[dtype])
-    facts = [text, _run(name, "--version"), *options, *LINK, platform.machine(), _processor()]
+    options = (*COMPILE, *DEFINES[dtype])
+    facts = [*_texts(source), _run(name, "--version"), *options, *LINK, platform.machine(), _processor()]
     stem = Path(source).stem
     target = folder / f"{stem}-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:16]}.so"
     if not target.exists():
@@ -104,6 +105,18 @@ def built(source: str, dtype: torch.dtype) -> Path:
             _run(name, *LINK, "-o", shared, object_file)
             os.replace(shared, target)  # whole at once: other processes build and load it too
     return target
+
+
+def _texts(source: str) -> list[str]:
+    """A source and the headers beside it that it includes, each once."""
+    texts: dict[str, str] = {}
+    found = [source]
+    while found:
+        name = found.pop()
+        if name not in texts:
+            texts[name] = (FOLDER / name).read_text(encoding="utf-8")
+            found += re.findall(r'^#include "(.+)"$', texts[name], re.MULTILINE)
+    return list(texts.values())
 
 
 def wanted() -> bool:

@@ -3,6 +3,9 @@
     f(q, k) = (q . k / sqrt(K))^p,    P = C(K + p - 1, p)
 
 Degree and head size set the state at a fixed number of parameters. An even degree keeps every weight positive.
+
+When to use it: where state should be chosen apart from width and parameters: degree and head size span five decades.
+Give it a gate; ungated it falls behind softmax as the context grows.
 """
 
 from __future__ import annotations

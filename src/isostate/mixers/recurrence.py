@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from isostate.mixers.chunks import Decays, Layout
+from isostate.mixers import engine_kernel
+from isostate.mixers.chunks import Decays, Layout, scan, scan_back
 from isostate.mixers.contract import State
 from isostate.mixers.feature_maps import PolynomialMap
 
@@ -136,9 +137,15 @@ def chunked(
     """Attention form inside chunks of `chunk` positions, the state between them. Same results as `recurrent`.
 
     Forward and backward hold phi for one group of chunks at a time: memory grows with T (K + V) plus one state a chunk.
+    On a CPU a kernel runs it (`engine_kernel.py`); there, heads may share queries and keys: q and k of fewer heads.
     """
     normalised = state.normaliser_BHP is not None
-    B, H, T, _ = q_BHTK.shape
+    B, H, T, _ = v_BHTV.shape
+    inputs = (q_BHTK, k_BHTK, v_BHTV, log_gate_BHT, state.matrix_BHPV, state.normaliser_BHP)
+    if engine_kernel.serves(*inputs):
+        chunk = chunk or engine_kernel.best_chunk(feature_map, v_BHTV.shape[-1] + normalised, T)
+        y_BHTV, matrix_BHPV, normaliser_BHP = engine_kernel.chunked(*inputs, feature_map, chunk)
+        return y_BHTV, MatrixState(matrix_BHPV, normaliser_BHP, state.position + T)
     chunk = chunk or best_chunk(feature_map, v_BHTV.shape[-1] + normalised, T)
     weights_P1 = feature_map.weights_P(q_BHTK)[:, None]
     if log_gate_BHT is not None:
@@ -197,7 +204,7 @@ class _Chunked(torch.autograd.Function):
         for n0, n1 in layout.groups():
             k, q, v = k_BHNKC[:, :, n0:n1], q_BHNKC[:, :, n0:n1], v_BHNCV[:, :, n0:n1]
             added = feature_map.monomials(k.flatten(0, 2)) @ decays.until_end(v, n0, n1).flatten(0, 2)
-            _scan(states_BHNPV[:, :, n0 : n1 + 1], added.view(*v.shape[:3], layout.P, layout.V), decays.whole(n0, n1))
+            scan(states_BHNPV[:, :, n0 : n1 + 1], added.view(*v.shape[:3], layout.P, layout.V), decays.whole(n0, n1))
             weight = decays.mask_(feature_map.similarity(q.mT @ k), n0, n1)
             r_BHNCV[:, :, n0:n1] = weight @ v
             n0 = max(n0, 1) if is_empty else n0
@@ -243,7 +250,7 @@ class _Chunked(torch.autograd.Function):
                 dq_MKC = feature_map.monomials_backward(q_MKC, carried_MPV @ dread_MCV.mT)
                 dq_BHNKC[:, :, first:n1] += dq_MKC.view(layout.B, layout.H, n1 - first, -1, layout.chunk)
             dout_BHNPV = torch.empty_like(dread_BHNPV)
-            carry_BHPV = _scan_back(dout_BHNPV, dread_BHNPV, carry_BHPV, decays.whole(n0, n1))
+            carry_BHPV = scan_back(dout_BHNPV, dread_BHNPV, carry_BHPV, decays.whole(n0, n1))
             last = min(n1, layout.N - 1) if dstate_BHPV is None else n1
             if n0 < last:
                 dout_MPV, k_MKC = dout_BHNPV[:, :, : last - n0].flatten(0, 2), k_BHNKC[:, :, n0:last].flatten(0, 2)
@@ -275,25 +282,3 @@ def _reading_gradient(dy_BHTV: Tensor | None, r_BHNCV: Tensor, layout: Layout, n
     dy_BHNCV = dy_BHNCV / divisor_BHNC1
     dsum_BHNC1 = -(dy_BHNCV * r_BHNCV[..., :-1]).sum(-1, keepdim=True) / divisor_BHNC1
     return torch.cat([dy_BHNCV, dsum_BHNC1], dim=-1)
-
-
-def _scan(states_BHNPV: Tensor, added_BHNPV: Tensor, decay_BHN11: Tensor | None) -> None:
-    """states[n + 1] = decay[n] states[n] + added[n], in place; states[0] is given."""
-    for n in range(added_BHNPV.shape[2]):
-        if decay_BHN11 is None:
-            torch.add(states_BHNPV[:, :, n], added_BHNPV[:, :, n], out=states_BHNPV[:, :, n + 1])
-        else:
-            torch.addcmul(
-                added_BHNPV[:, :, n], decay_BHN11[:, :, n], states_BHNPV[:, :, n], out=states_BHNPV[:, :, n + 1]
-            )
-
-
-def _scan_back(dout_BHNPV: Tensor, dread_BHNPV: Tensor, carry_BHPV: Tensor, decay_BHN11: Tensor | None) -> Tensor:
-    """Fills dout[n], the gradient of the state after chunk n; returns that of the state before the first."""
-    for n in reversed(range(dout_BHNPV.shape[2])):
-        dout_BHNPV[:, :, n] = carry_BHPV
-        if decay_BHN11 is None:
-            carry_BHPV = carry_BHPV + dread_BHNPV[:, :, n]
-        else:
-            carry_BHPV = torch.addcmul(dread_BHNPV[:, :, n], decay_BHN11[:, :, n], carry_BHPV)
-    return carry_BHPV

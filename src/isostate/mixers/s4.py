@@ -6,6 +6,9 @@ FORMULAS section 1.3; a and b are A and B discretised with a step dt a channel, 
 (`s4_modes.py`), the three forms are the filter's (`s4_filter.py`). A holds one of each conjugate pair of modes, so 2 Re
 sums both; with start = "real" modes are real, and y = C . h. B is 1: only its product with C could be seen. The state
 is R real numbers a channel, a pair of modes two of them: first all real parts, then all imaginary ones.
+
+When to use it: for smooth or regular signals and as the plain linear filter that selective mixers are measured against:
+what it keeps depends on the distance alone, never on the token.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@
 The state is the last w keys and values; over L layers a token sees L (w - 1) + 1 tokens (FORMULAS section 1.2).
 Sinks are the first positions of the sequence, which every later one sees and the state keeps (Xiao et al. 2024,
 StreamingLLM); positions stay those of the sequence, not of the cache as there.
+
+When to use it: as the first baseline of any recurrent mixer at equal state, and as the exact, local layer of a stack
+whose other layers carry what is older.
 """
 
 from __future__ import annotations

@@ -134,11 +134,17 @@ def _overlaps(leaders: list[Law], laws: list[Law], grid: np.ndarray) -> str:
         if touching and len(touching) == sum(law is not leader for leader in leaders):
             everywhere.append(law.family)
         elif touching:
-            somewhere.append(f"{law.family} between {labels.binary(touching[0])} and {labels.binary(touching[-1])}")
+            somewhere.append(f"{law.family} {_range(touching[0], touching[-1])}")
     rivals = [f"{labels.listing(everywhere)} everywhere", *somewhere] if everywhere else somewhere
     if not rivals:
         return "Nowhere in that range does the 95 % interval of another family overlap the lowest one's."
     return f"The 95 % interval of the lowest overlaps that of {labels.listing(rivals)}: there the order is not settled."
+
+
+def _range(low: float, high: float) -> str:
+    """In words, as one number where both ends round to the same."""
+    first, last = labels.binary(low), labels.binary(high)
+    return f"at about {first}" if first == last else f"between {first} and {last}"
 
 
 def _value(law: Law, state: float) -> str:

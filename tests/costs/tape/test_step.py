@@ -64,7 +64,7 @@ def test_what_comes_comes_in_the_allocators_order_and_size(case: Case, recompute
 
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @pytest.mark.parametrize("name", [name for name in FUSED if name in LONG])
-def test_torchs_attention_is_told_as_well_and_is_another(name, recompute):
+def test_torchs_operations_are_told_as_well_and_are_others(name, recompute):
     case = FUSED[name]
     sizes = (case.config, case.batch, case.context, "chunked", recompute)
     with torch_operations():
@@ -99,18 +99,19 @@ def test_what_is_alive_at_the_peak_sums_to_it():
 
 def test_many_groups_of_chunks_are_told_by_their_first_and_last(monkeypatch):
     monkeypatch.setattr(chunks.chunks, "GROUP_ELEMENTS", 4_000)
-    for name in (
-        "power-2/head_dim=8",
-        "power-2-gated/alibi/head_dim=8",
-        "taylor-3-raw/head_dim=6",
-        "power-4/alibi/head_dim=4",
-    ):
-        case = ALL[name]
-        few = training_step(case.config, case.batch, case.context).peak_bytes
-        assert 0 <= peak_of(real(case, "chunked", "none")) - few <= SCALARS
-        with monkeypatch.context() as patch:
-            patch.setattr(chunks, "ALIKE", 10**9)
-            assert training_step(case.config, case.batch, case.context).peak_bytes == few
+    with torch_operations():
+        for name in (
+            "power-2/head_dim=8",
+            "power-2-gated/alibi/head_dim=8",
+            "taylor-3-raw/head_dim=6",
+            "power-4/alibi/head_dim=4",
+        ):
+            case = ALL[name]
+            few = training_step(case.config, case.batch, case.context).peak_bytes
+            assert 0 <= peak_of(real(case, "chunked", "none")) - few <= SCALARS
+            with monkeypatch.context() as patch:
+                patch.setattr(chunks, "ALIKE", 10**9)
+                assert training_step(case.config, case.batch, case.context).peak_bytes == few
 
 
 def test_a_block_draws_where_it_drops():
