@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 import torch
 
+from isostate.costs.tape.attention_kernel import runs_attention
+from isostate.mixers import MixerConfig
 from isostate.mixers.linear import LinearConfig
+from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.mamba2 import Mamba2Config
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.softmax import AttentionConfig, SoftmaxConfig
 from isostate.model import Decoder, ModelConfig
@@ -71,4 +75,14 @@ def _all() -> dict[str, Case]:
 
 
 ALL = _all()
+
+
+def _runs_own(mixer: MixerConfig) -> bool:
+    if isinstance(mixer, AttentionConfig):
+        return runs_attention(mixer, "own", 4)
+    return isinstance(mixer, (LinearFamilyConfig, Mamba2Config))
+
+
+# Those that a kernel of ours runs, where it serves, and torch another way.
+FUSED = {name: case for name, case in ALL.items() if any(map(_runs_own, case.config.mixers))}
 assert len(ALL) >= 60, "the issue asks for sixty"

@@ -13,8 +13,9 @@ from isostate.config import UserError
 from isostate.costs import gpt_block_bytes, kept_activations
 from isostate.costs.activations import Activations
 from isostate.costs.counting import kept_bytes, kept_storages
+from isostate.mixers.native import torch_operations
 from isostate.model import Decoder, ModelConfig
-from tests.costs.configurations import ALL, Case
+from tests.costs.configurations import ALL, FUSED, Case
 
 every_case = pytest.mark.parametrize("case", ALL.values(), ids=ALL)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -40,6 +41,23 @@ def test_every_storage_that_torch_keeps_is_a_row(case: Case, precision, recomput
     predicted = kept_activations(case.config, case.batch, case.context, recompute=recompute, precision=precision)
     assert sizes(predicted) == kept
     assert predicted.total_bytes == sum(size * times for size, times in kept.items())
+
+
+@pytest.mark.parametrize("recompute", ["none", "blocks"])
+@pytest.mark.parametrize("name", FUSED)
+def test_torchs_operations_keep_other_storages(name, recompute):
+    case = FUSED[name]
+    model, tokens_BT = case.model(), case.tokens()
+    with torch_operations():
+        kept = kept_storages(model.parameters(), lambda: model.train_loss(tokens_BT, tokens_BT, recompute=recompute))
+    torchs, ours = (
+        kept_activations(case.config, case.batch, case.context, recompute=recompute, kernels=kernels)
+        for kernels in ("torch", "own")
+    )
+    assert sizes(torchs) == kept
+    mixer = case.config.mixer
+    if recompute == "none" and (mixer.kind == "window" or (mixer.kind == "softmax" and mixer.positions == "alibi")):
+        assert torchs.total_bytes > ours.total_bytes, "a bias, or padded copies"
 
 
 @pytest.mark.parametrize("precision", DTYPES)

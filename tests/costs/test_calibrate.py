@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 
 import numpy as np
 import pytest
-import torch
 
 from isostate.costs import calibrate as calibrate_file
-from isostate.costs.calibrate import Calibration, Curve, calibrate, own_clock, seconds_of, undisturbed
+from isostate.costs.calibrate import Calibration, Curve, calibrate, seconds_of, undisturbed
+from isostate.costs.decode_kernels import decode_parts
 from isostate.costs.kernels import Kernel, Part, calls
 from isostate.costs.measured_kernels import MEASURED, Measured
+from isostate.costs.operators import training_parts
+from isostate.costs.real_steps import RealSteps, Steps
 from isostate.model import Decoder
 from tests.costs.dispatched import model_of, tokens
 from tests.mixers.cases import CASES
@@ -82,12 +83,32 @@ def test_several_calibrations_give_the_first_quartile_of_each_number():
     assert (undisturbed(slow).train_in_turn, undisturbed(slow).decode_in_turn) == (1.2, 2.4)
 
 
+class Taken(Steps):
+    """A step that took as long as it says."""
+
+    def __init__(self, seconds: float, config=None) -> None:
+        super().__init__(config or model_of(CASES[0]), 1, 8, lambda: None, taken=[seconds])
+
+
 def test_kernels_in_turn_take_as_much_longer_as_measured_steps_do(monkeypatch):
     monkeypatch.setattr(Calibration, "training_s", lambda self, *sizes: {"all": 2.0, "optimizer": 50.0})
     monkeypatch.setattr(Calibration, "decode_s", lambda self, *sizes: {"all": 4.0})
-    monkeypatch.setattr(calibrate_file, "_update_s", lambda *sizes: 3.0)
-    monkeypatch.setattr(calibrate_file, "_decode_s", lambda *sizes: 5.0)
-    assert calibrate_file._in_turn(calibration_of()) == pytest.approx((1.5, 1.25))
+    steps = RealSteps(([], []), ([Taken(3.0)], [Taken(5.0)]))
+    assert calibrate_file._in_turn(calibration_of(), steps) == pytest.approx((1.5, 1.25))
+
+
+def test_a_calls_overhead_is_what_more_layers_take_but_for_the_ways_to_our_kernels():
+    config = model_of(CASES[0], n_layers=1)
+    pair = Taken(1.0, config), Taken(3.0, config.model_copy(update={"n_layers": 5}))
+    steps = RealSteps(([pair], [pair]), ([], []))
+    calibration = dataclasses.replace(calibration_of(), kernels="own")
+    for kind, way_s in (("own call", 0.1), ("own call backward", 0.2)):
+        calibration.cached[kind] = calibration.from_memory[kind] = Curve(kind, (), np.array(way_s))
+    few, many = (sum(p.n_calls for p in training_parts(one.config, 1, 8, kernels="own")) for one in pair)
+    train_s, decode_s = calibrate_file._overheads(calibration, steps)
+    assert train_s == pytest.approx((2.0 - 4 * (0.1 + 0.2)) / (many - few))
+    few, many = (sum(p.n_calls for p in decode_parts(one.config, 1, 8)) for one in pair)
+    assert decode_s == pytest.approx(2.0 / (many - few))
 
 
 def test_the_factor_reaches_every_part(monkeypatch):
@@ -105,21 +126,6 @@ def test_what_is_too_large_runs_at_the_rate_of_the_nearest(monkeypatch):
     monkeypatch.setattr(calibrate_file, "LARGEST_FLOPS", 2 * 512**3)
     curve = calibrate_file._curve("matmul", 1)
     assert curve.at((512, 2048, 2048)) == pytest.approx(1e-12 * 512 * 2048 * 2048)
-
-
-def test_one_thread_times_itself_and_not_its_neighbours(monkeypatch):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        began = own_clock()
-        time.sleep(0.05)
-        assert own_clock() - began < 0.02
-        torch.set_num_threads(2)
-        began = own_clock()
-        time.sleep(0.05)
-        assert own_clock() - began > 0.04
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_seconds_of_a_run_are_those_of_its_rounds(monkeypatch):

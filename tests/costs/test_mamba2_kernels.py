@@ -5,6 +5,7 @@ from __future__ import annotations
 from isostate.costs.kernels import Part
 from isostate.costs.mamba2_kernels import mamba2_passes, mamba2_step
 from isostate.mixers.mamba2 import Mamba2Config
+from isostate.mixers.native import Kernels
 
 SIZES = {"d_model": 16, "n_heads": 8, "d_state": 5, "chunk": 16}
 
@@ -12,7 +13,7 @@ SIZES = {"d_model": 16, "n_heads": 8, "d_state": 5, "chunk": 16}
 def test_products_of_a_forward_are_its_costs():
     for context in (16, 40, 64):
         config = Mamba2Config(**SIZES)
-        parts = [Part(name, one.forward) for name, one in mamba2_passes(config, 2, context).items()]
+        parts = [Part(name, one.forward) for name, one in mamba2_passes(config, 2, context, "torch").items()]
         products = sum(part.operator().cost.matmul_flops for part in parts)
         assert products == config.cost(2, context).matmul_flops
 
@@ -24,8 +25,9 @@ def test_a_step_moves_the_state_once_each_way():
 
 
 def test_one_groups_keys_are_never_copied_for_its_heads():
-    def copied(n_groups: int) -> int:
-        passes = mamba2_passes(Mamba2Config(**SIZES, n_groups=n_groups), 2, 32)
+    def copied(n_groups: int, kernels: Kernels) -> int:
+        passes = mamba2_passes(Mamba2Config(**SIZES, n_groups=n_groups), 2, 32, kernels)
         return sum(kernel.times for kernel in passes["heads"].forward if kernel.kind == "strided")
 
-    assert [copied(n) for n in (1, 2, 8)] == [0, 2, 0]
+    assert [copied(n, "torch") for n in (1, 2, 8)] == [0, 2, 0]
+    assert [copied(n, "own") for n in (1, 2, 8)] == [0, 0, 0], "our kernel shares them"

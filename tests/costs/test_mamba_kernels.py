@@ -11,7 +11,7 @@ BATCH, CONTEXT = 2, 100
 
 def test_a_scan_has_every_channel_of_every_position_and_its_states():
     mixer = MambaConfig(d_model=32, d_state=8)
-    forward, backward = scan(mixer, BATCH, CONTEXT)
+    forward, backward = scan(mixer, BATCH, CONTEXT, "own")
     assert [kernel.shape for kernel in forward if kernel.kind == "scan"] == [(BATCH * CONTEXT * 64, 8)]
     assert [kernel.shape for kernel in backward if kernel.kind == "scan backward"] == [(BATCH * CONTEXT * 64, 8)]
 

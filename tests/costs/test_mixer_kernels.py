@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 
@@ -14,6 +15,7 @@ from isostate.mixers.contract import MixerConfig
 from isostate.mixers.linear import LinearConfig
 from isostate.mixers.mamba import MambaConfig
 from isostate.mixers.mamba2 import Mamba2Config
+from isostate.mixers.native import torch_operations
 from isostate.mixers.power import PowerConfig
 from isostate.mixers.s4 import S4Config
 from isostate.mixers.softmax import SoftmaxConfig
@@ -64,9 +66,16 @@ def predicted(config) -> tuple[int, int]:
     return sum(part.n_calls for part in parts if part not in after), sum(part.n_calls for part in after)
 
 
+@pytest.fixture(params=["own", "torch"])
+def kernels(request):
+    """Ours where they serve, or torch alone."""
+    with torch_operations() if request.param == "torch" else nullcontext():
+        yield request.param
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mixer", CASES, ids=name_of)
-def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer):
+def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer, kernels):
     for extras in ({}, *EXTRAS):
         config = model_of(mixer, **extras)
         deeper = model_of(mixer, n_layers=6, **extras)
@@ -76,7 +85,7 @@ def test_kernels_and_calls_are_as_many_as_torch_dispatches(mixer):
 
 
 @pytest.mark.parametrize("mixer", WIDE, ids=name_of)
-def test_kernels_write_the_elements_that_torch_writes(mixer):
+def test_kernels_write_the_elements_that_torch_writes(mixer, kernels):
     config = model_of(mixer, d_ff=176, vocab_size=256)
     model, tokens_BT = Decoder(config), tokens(BATCH, 512)
     model.train_loss(tokens_BT, tokens_BT).backward()
@@ -96,6 +105,6 @@ def test_a_mixer_whose_kernels_are_not_written_is_told():
         kind: str = "other"
 
     with pytest.raises(UserError, match="mixer 'other': its kernels are not written down"):
-        mixer_parts(OtherConfig(d_model=8), 1, 8)
+        mixer_parts(OtherConfig(d_model=8), 1, 8, "own")
     with pytest.raises(UserError, match=r"attention_dropout: .* no time is predicted; set it to 0"):
-        mixer_parts(SoftmaxConfig(d_model=8, n_heads=1, attention_dropout=0.1), 1, 8)
+        mixer_parts(SoftmaxConfig(d_model=8, n_heads=1, attention_dropout=0.1), 1, 8, "own")

@@ -19,7 +19,8 @@ GPT_2_SIZES = {"kind": "mamba", "d_inner": 1536, "d_state": 16, "conv_taps": 4, 
 def test_mamba_at_gpt_2s_size_keeps_294912_states():
     size = state_size_of(stack(12, [GPT_2_SIZES], 768), 1024)
     assert size.parts["matrix"] == 294_912  # FORMULAS section 1.4
-    assert size.elements == 12 * 1536 * (16 + 4)  # expand * width * (R + taps) a layer, section 1.3
+    assert size.elements == 12 * 1536 * (16 + 3)  # what a token leaves to the next, as mixers/mamba.py holds it
+    assert size.elements != 12 * 1536 * (16 + 4), "section 1.3 counts the place of the token's own input too"
 
 
 def test_recurrent_states_do_not_grow():

@@ -110,7 +110,9 @@ def test_what_lives_at_the_peak_has_names():
 
 def test_memory_in_sixteen_bits_is_half_but_for_what_has_its_own_precision():
     config = model_of(MODELS["window"], n_layers=3)
-    whole, half = (training_memory(config, 4, 256, precision=precision) for precision in ("fp32", "bf16"))
+    whole, half = (
+        training_memory(config, 4, 256, precision=precision, kernels="torch") for precision in ("fp32", "bf16")
+    )
     assert half.optimizer == whole.optimizer // 2
     assert half.batch == whole.batch
     assert 0.5 <= half.step / whole.step < 0.56

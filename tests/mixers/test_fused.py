@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isostate.mixers import fused
-from isostate.mixers.native import torch_operations
+from isostate.mixers import fused, native
 from isostate.mixers.softmax import attend_densely
 from tests.tolerances import assert_agrees
 
@@ -90,6 +89,6 @@ def test_what_it_does_not_do_is_left_to_torch():
     assert not fused.fuses(q, k, v[..., :4], 0.0), "values as long as keys"
     wide = q.new_empty(1, 2, 4, 257)
     assert not fused.fuses(wide, wide, wide, 0.0)
-    with torch_operations():
+    with native.torch_operations():
         assert not fused.fuses(q, k, v, 0.0)
     assert fused.fuses(q, k, v, 0.0)

@@ -9,10 +9,12 @@ from isostate.config import UserError
 from isostate.costs.closed_form import LONGEST, closed_form
 from isostate.costs.hardware_table import BYTES_OF, Hardware, hardware_table
 from isostate.costs.roofline import stated_efficiency
-from isostate.costs.sheet import PRECISION_OF, Setting, kept_numbers
+from isostate.costs.sheet import PRECISION_OF, Setting, kept_numbers, kernels_on
 from isostate.costs.subject import Subject
 
 if TYPE_CHECKING:
+    from isostate.costs.precision import PrecisionName
+    from isostate.mixers.native import Kernels
     from isostate.model import Recompute
 
 DTYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8")  # of whole bytes an element
@@ -92,23 +94,30 @@ def _batches(at: Setting) -> list[int]:
 
 
 def _kept(subject: Subject, at: Setting, offered: list[int]) -> dict[str, Any]:
-    """{precision: {recompute: {context: {batch: [all, a layer's, peak]}}}}, in texts: a tape has no closed form."""
+    """{precision: {recompute: {context: {batch: [all, a layer's, peak]}}}}, in texts: a tape has no closed form.
+
+    "fp32 here": as processors run it, where our own kernels serve single precision.
+    """
     memory = subject.memory
-    told: dict[str, Any] = {}
     if memory is None:
         return {}
-    for precision in dict.fromkeys(PRECISION_OF.values()):
-        told[precision] = {
+
+    def told(precision: PrecisionName, kernels: Kernels | None) -> dict[str, Any]:
+        return {
             recompute: {
                 str(context): {
-                    str(batch): [str(n) for n in kept_numbers(memory(batch, context, precision, recompute)).values()]
+                    str(batch): [
+                        str(n) for n in kept_numbers(memory(batch, context, precision, recompute, kernels)).values()
+                    ]
                     for batch in _batches(at)
                 }
                 for context in offered
             }
             for recompute in KEEPING
         }
-    return told
+
+    everywhere = {precision: told(precision, "torch") for precision in dict.fromkeys(PRECISION_OF.values())}
+    return everywhere | {"fp32 here": told("fp32", None)}
 
 
 def _slider(key: str, label: str, values: list[int]) -> dict[str, Any]:
@@ -127,6 +136,7 @@ def _device(row: Hardware) -> dict[str, Any]:
         "memory": row.memory_bytes,
         "price": row.dollars_per_hour,
         "power": row.power_w,
+        "here": kernels_on(row) is None,
         "compute": shares.compute,
         "memory_share": shares.memory,
     }

@@ -17,6 +17,7 @@ from isostate.costs.tape import Step, Storage, training_step
 from isostate.costs.tape.mixers import MIXERS_TOLD, tables_of
 from isostate.costs.tape.operations import INT64
 from isostate.mixers import Form, MixerConfig
+from isostate.mixers.native import Kernels
 from isostate.mixers.softmax import SoftmaxConfig
 from isostate.model import ModelConfig, Recompute, StackConfig
 
@@ -60,14 +61,18 @@ def kept_activations(
     recompute: Recompute = "none",
     precision: PrecisionName = "fp32",
     masks: Masks = "cpu",
+    kernels: Kernels | None = None,
 ) -> Activations:
-    """One step of `batch` sequences of `context` tokens. Raises UserError for a form that is not told for a mixer."""
+    """One step of `batch` sequences of `context` tokens; `kernels` as in `training_memory`.
+
+    Raises UserError for a form that is not told for a mixer.
+    """
     check_form(config, form)
     config.check_context(context)
     element_bytes = PRECISIONS[precision].activation
     if masks == "fused" and form == "chunked":
         config = _with_fused_kernels(config)
-    step = training_step(config, batch, context, form, recompute, element_bytes)
+    step = training_step(config, batch, context, form, recompute, element_bytes, kernels=kernels)
     return kept_by(step, config, batch, context, recompute, element_bytes, masks)
 
 

@@ -4,8 +4,9 @@
 
 Each kind of kernel is measured at a few sizes, once with its memory in cache and once without; between sizes, seconds
 are interpolated in the logarithm of every axis. That is a roofline whose peak and bandwidth depend on the size, as they
-do: a small product reaches a tenth of the peak, a small tensor stays in cache. The overhead of a call is measured on
-models of next to no width; how much longer kernels take in turn than each in a loop, on three small models.
+do: a small product reaches a tenth of the peak, a small tensor stays in cache. The overhead of a call, and how much
+longer kernels take in turn than each in a loop, come from real steps of small models (`real_steps.py`). Attention is
+measured as the machine runs it, by our own kernel or in torch.
 """
 
 from __future__ import annotations
@@ -14,24 +15,29 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import geometric_mean, mean, median
 from typing import Literal
 
 import numpy as np
-import torch
 
+from isostate.costs import real_steps
+from isostate.costs.clock import first_quartile, own_clock
 from isostate.costs.decode_kernels import decode_parts, repeated_elements
 from isostate.costs.kernels import FLOAT32_BYTES, SCANS, Kernel, Kind, Part, cost_of
-from isostate.costs.measured_kernels import CACHED_POOL, MEASURED, MEMORY_POOL, Work, matmul_in_pool
+from isostate.costs.measured_kernels import MEASURED, kinds_of, matmul_in_pool
 from isostate.costs.operators import training_parts
+from isostate.costs.pools import CACHED_POOL, MEMORY_POOL, Work
+from isostate.costs.real_steps import RealSteps, Steps
 from isostate.costs.training import peak_train_bytes
-from isostate.model import Decoder, ModelConfig
+from isostate.mixers.native import Kernels, kernels_here
+from isostate.model import ModelConfig
 from isostate.model.decoder import Recompute
 
 LARGEST_FLOPS, LARGEST_ELEMENTS = 6e8, 2**24  # of a measured kernel; larger ones run at the rate of the nearest
 ROUNDS, ROUND_S = 5, 2e-3  # the first quartile of so many, each at least so long
+VISIT_EVERY = 4  # kinds of kernels, between real steps
 POOLS = tuple(2**20 * megabytes for megabytes in (2, 8, 12, 16, 20, 24, 32, 64))
 
 
@@ -58,6 +64,8 @@ class Curve:
                 index = tuple(above if up else below for up, (below, above, _) in zip(corner, places, strict=True))
                 logarithm += weight * math.log(self.seconds[index])
         beyond = tuple(max(sizes) for sizes in zip(shape, held, strict=True))
+        if beyond == held:
+            return math.exp(logarithm)
         return math.exp(logarithm) * _work_of(self.kind, beyond) / _work_of(self.kind, held)
 
     @property
@@ -74,6 +82,7 @@ class Calibration:
     train_call_s: float
     decode_call_s: float
     missed: tuple[float, ...]  # share of a working set that is not in cache any more, by POOLS
+    kernels: Kernels = "torch"  # whose attention it measured
     took_s: float = 0.0
     train_in_turn: float = 1.0  # how much longer kernels take in turn, each in the caches of the last, than in a loop
     decode_in_turn: float = 1.0
@@ -88,9 +97,13 @@ class Calibration:
             return 0.0
         near, far = self.cached[kernel.kind], self.from_memory[kernel.kind]
         unit_s = (1 - missed) * near.at(kernel.shape) + missed * far.at(kernel.shape)
-        if kernel.units == 1:  # a call's own overhead is counted apart
+        if kernel.units == 1 and kernel.shape:  # a call's own overhead is counted apart
             unit_s = max(0.0, unit_s - near.smallest)
         return kernel.times * kernel.units * unit_s
+
+    def ways_s(self, part: Part) -> float:
+        """What it takes to reach our own kernels."""
+        return part.times * sum(self.kernel_s(one, 0.0) for one in part.kernels if one.kind.startswith("own call"))
 
     def seconds_of(self, parts: Iterable[Part], call_s: float, working_set: float) -> dict[str, float]:
         """By part's name."""
@@ -105,8 +118,9 @@ class Calibration:
         self, config: ModelConfig, batch: int, context: int, recompute: Recompute = "none"
     ) -> dict[str, float]:
         """Seconds of one update by operator, as `train/` makes it without clipping."""
-        used = peak_train_bytes(config, batch, context, recompute)
-        parts = self.seconds_of(training_parts(config, batch, context, recompute), self.train_call_s, used)
+        used = peak_train_bytes(config, batch, context, recompute, kernels=self.kernels)
+        kernels = training_parts(config, batch, context, recompute, self.kernels)
+        parts = self.seconds_of(kernels, self.train_call_s, used)
         return {name: self.train_in_turn * part_s for name, part_s in parts.items()}
 
     def decode_s(self, config: ModelConfig, batch: int, context: int) -> dict[str, float]:
@@ -131,6 +145,7 @@ def undisturbed(calibrations: Sequence[Calibration]) -> Calibration:
         first_quartile([one.train_call_s for one in calibrations]),
         first_quartile([one.decode_call_s for one in calibrations]),
         tuple(np.median([one.missed for one in calibrations], axis=0).tolist()),
+        calibrations[0].kernels,
         sum(one.took_s for one in calibrations),
         median([one.train_in_turn for one in calibrations]),
         median([one.decode_in_turn for one in calibrations]),
@@ -140,10 +155,18 @@ def undisturbed(calibrations: Sequence[Calibration]) -> Calibration:
 def calibrate() -> Calibration:
     """Measures this machine on torch's threads, in half a minute."""
     began = time.perf_counter()
-    cached = {kind: _curve(kind, CACHED_POOL) for kind in MEASURED}
-    from_memory = {kind: _curve(kind, MEMORY_POOL) if MEASURED[kind].pooled else cached[kind] for kind in MEASURED}
-    apart = Calibration(cached, from_memory, *_overheads(), _missed_shares())
-    train, decode = _in_turn(apart)
+    kernels, steps = kernels_here(), real_steps.prepare()
+    cached: dict[Kind, Curve] = {}
+    from_memory: dict[Kind, Curve] = {}
+    for number, kind in enumerate(kinds_of(kernels)):
+        if number % VISIT_EVERY == 0:
+            steps.visit()
+        cached[kind] = _curve(kind, CACHED_POOL)
+        from_memory[kind] = _curve(kind, MEMORY_POOL) if MEASURED[kind].pooled else cached[kind]
+    without = Calibration(cached, from_memory, 0.0, 0.0, _missed_shares(), kernels)
+    train_s, decode_s = _overheads(without, steps)
+    apart = dataclasses.replace(without, train_call_s=train_s, decode_call_s=decode_s)
+    train, decode = _in_turn(apart, steps)
     took_s = time.perf_counter() - began
     return dataclasses.replace(apart, took_s=took_s, train_in_turn=train, decode_in_turn=decode)
 
@@ -161,16 +184,6 @@ def seconds_of(work: Work) -> float:
             work()
         rounds.append((own_clock() - began) / runs)
     return first_quartile(rounds)
-
-
-def first_quartile(values: Sequence[float]) -> float:
-    """What a machine takes when little disturbs it: its other work only slows it down, and the best may be luck."""
-    return float(np.quantile(values, 0.25))
-
-
-def own_clock() -> float:
-    """Seconds; on one thread those that it ran, so that other processes' are not counted as this machine's."""
-    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def _curve(kind: Kind, pool: int) -> Curve:
@@ -202,72 +215,33 @@ def _missed_shares() -> tuple[float, ...]:
     return tuple((taken - near) / (far - near) for taken in seconds)
 
 
-# Models of next to no width, whose steps are overhead: seconds a call, from what four more layers take.
-TINY = {"vocab_size": 16, "d_model": 8, "d_ff": 8}
-TINY_MIXERS = (
-    {"kind": "softmax", "n_heads": 1},
-    {"kind": "window", "n_heads": 1, "window": 2},
-    {"kind": "linear", "n_heads": 1},
-)
-TINY_LAYERS, TINY_CONTEXT, TINY_STEPS = (1, 5), 8, 30
+def _overheads(without: Calibration, steps: RealSteps) -> tuple[float, float]:
+    """Seconds a call in training and in generation; the ways to our own kernels are measured already."""
+
+    def call_s(few: Steps, many: Steps, parts_of: Callable[[Steps], tuple[Part, ...]]) -> float:
+        n_calls, known_s = (
+            [sum(measure(part) for part in parts_of(one)) for one in (few, many)]
+            for measure in (lambda part: part.n_calls, without.ways_s)
+        )
+        spent_s = many.seconds - few.seconds - (known_s[1] - known_s[0])
+        return spent_s / (n_calls[1] - n_calls[0])
+
+    def training(one: Steps) -> tuple[Part, ...]:
+        return training_parts(one.config, one.batch, one.context, kernels=without.kernels)
+
+    def generation(one: Steps) -> tuple[Part, ...]:
+        return decode_parts(one.config, one.batch, one.context)
+
+    updates, tokens = steps.tiny
+    return mean(call_s(*pair, training) for pair in updates), mean(call_s(*pair, generation) for pair in tokens)
 
 
-def _overheads() -> tuple[float, float]:
-    """Seconds a call in training and in generation."""
-    train, decode = [], []
-    for mixer in TINY_MIXERS:
-        few, many = (ModelConfig.parse({**TINY, "n_layers": n, "mixer": mixer}, "calibration") for n in TINY_LAYERS)
-        n_calls = [sum(part.n_calls for part in training_parts(c, 1, TINY_CONTEXT)) for c in (few, many)]
-        train.append((_update_s(many) - _update_s(few)) / (n_calls[1] - n_calls[0]))
-        n_calls = [sum(part.n_calls for part in decode_parts(c, 1, TINY_CONTEXT)) for c in (few, many)]
-        decode.append((_decode_s(many) - _decode_s(few)) / (n_calls[1] - n_calls[0]))
-    return mean(train), mean(decode)
-
-
-# Models whose steps tell how much longer kernels take in turn; what is predicted of others has nothing else of steps.
-WHOLE = {"vocab_size": 768, "n_layers": 2, "d_model": 96}
-WHOLE_MIXERS = (
-    {"kind": "softmax", "n_heads": 3, "positions": "rotary"},
-    {"kind": "window", "n_heads": 3, "window": 48},
-    {"kind": "power", "head_dim": 8, "degree": 2},
-)
-WHOLE_BATCH, WHOLE_CONTEXT, WHOLE_STEPS = 3, 192, 8
-
-
-def _in_turn(apart: Calibration) -> tuple[float, float]:
+def _in_turn(apart: Calibration, steps: RealSteps) -> tuple[float, float]:
     """Real steps over the sum of their kernels', in training and in generation: a mean over a few models."""
     train, decode = [], []
-    for mixer in WHOLE_MIXERS:
-        config = ModelConfig.parse({**WHOLE, "mixer": mixer}, "calibration")
-        parts = apart.training_s(config, WHOLE_BATCH, WHOLE_CONTEXT)
-        kernels_s = sum(part_s for name, part_s in parts.items() if name != "optimizer")
-        train.append(_update_s(config, WHOLE_BATCH, WHOLE_CONTEXT, WHOLE_STEPS) / kernels_s)
-        kernels_s = sum(apart.decode_s(config, WHOLE_BATCH, WHOLE_CONTEXT).values())
-        decode.append(_decode_s(config, WHOLE_BATCH, WHOLE_CONTEXT) / kernels_s)
+    updates, tokens = steps.whole
+    for one in updates:
+        parts = apart.training_s(one.config, one.batch, one.context)
+        train.append(one.seconds / sum(part_s for name, part_s in parts.items() if name != "optimizer"))
+    decode += [one.seconds / sum(apart.decode_s(one.config, one.batch, one.context).values()) for one in tokens]
     return geometric_mean(train), geometric_mean(decode)
-
-
-def _update_s(config: ModelConfig, batch: int = 1, context: int = TINY_CONTEXT, steps: int = TINY_STEPS) -> float:
-    """Forward and backward, gradients added up."""
-    model, tokens_BT = Decoder(config), torch.zeros(batch, context, dtype=torch.long)
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    return first_quartile(_timed(lambda: model.train_loss(tokens_BT, tokens_BT).backward(), steps))
-
-
-def _decode_s(config: ModelConfig, batch: int = 1, context: int = TINY_CONTEXT) -> float:
-    model, tokens_BT = Decoder(config), torch.zeros(batch, context, dtype=torch.long)
-    with torch.inference_mode():
-        _, state = model(tokens_BT)
-        return first_quartile(_timed(lambda: model(tokens_BT[:, :1], state, "recurrent")))
-
-
-def _timed(work: Work, steps: int = TINY_STEPS) -> list[float]:
-    for _ in range(3):
-        work()
-    seconds = []
-    for _ in range(steps):
-        began = own_clock()
-        work()
-        seconds.append(own_clock() - began)
-    return seconds

@@ -17,6 +17,7 @@ from isostate.costs.subject import Subject
 from isostate.costs.sublayer import Run
 from isostate.costs.training import TrainingMemory, train_step_cost, training_memory
 from isostate.mixers import MixerConfig
+from isostate.mixers.native import Kernels
 from isostate.model import ModelConfig, Recompute
 from isostate.quantities import Cost, Operator, StateSize
 
@@ -44,11 +45,15 @@ def of_config(config: ModelConfig, name: str, source: str, context: int) -> Subj
     )
 
 
-def memory_of(config: ModelConfig) -> Callable[[int, int, PrecisionName, Recompute], TrainingMemory]:
+def memory_of(
+    config: ModelConfig,
+) -> Callable[[int, int, PrecisionName, Recompute, Kernels | None], TrainingMemory]:
     """What `Subject.memory` wants: the chunked form's."""
 
-    def memory(batch: int, context: int, precision: PrecisionName, recompute: Recompute) -> TrainingMemory:
-        return training_memory(config, batch, context, recompute=recompute, precision=precision)
+    def memory(
+        batch: int, context: int, precision: PrecisionName, recompute: Recompute, kernels: Kernels | None
+    ) -> TrainingMemory:
+        return training_memory(config, batch, context, recompute=recompute, precision=precision, kernels=kernels)
 
     return memory
 

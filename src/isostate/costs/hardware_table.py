@@ -32,6 +32,7 @@ class Hardware(Config):
     title: str
     vendor: str
     year: int
+    kind: Literal["accelerator", "cpu"] = "accelerator"
     peak_flops_per_s: dict[Dtype, float | None]
     memory_bytes: int | None = None
     bandwidth_bytes_per_s: float | None = None

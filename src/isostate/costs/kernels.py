@@ -24,6 +24,14 @@ Kind = Literal[
     "attention backward",
     "masked attention",  # queries, keys, head size; the fused kernel with a bias; units: heads
     "masked attention backward",
+    "own attention",  # positions, head size; our fused kernel, causal; units: heads
+    "own attention backward",
+    "own window attention",  # positions, window, head size; our fused kernel; units: heads
+    "own window attention backward",
+    "own engine",  # degree, head size, positions; our kernel of the linear family's chunked form; units: heads
+    "own engine backward",
+    "own call",  # no shape: Python's way to a kernel of ours, as an operation that autograd knows
+    "own call backward",
     "map",  # elements; a new tensor from one or two that were just written
     "map of saved",  # elements; a new tensor from one just written and one written long ago
     "update",  # elements; in place, just written
@@ -83,6 +91,21 @@ STREAMS: dict[str, tuple[float, float, float]] = {
     "adamw": (12, 4, 3),
 }
 
+# What runs by torch alone, and by our own kernels alone.
+APART: dict[str, tuple[Kind, ...]] = {
+    "torch": ("attention", "attention backward", "masked attention", "masked attention backward"),
+    "own": (
+        "own attention",
+        "own attention backward",
+        "own window attention",
+        "own window attention backward",
+        "own engine",
+        "own engine backward",
+        "own call",
+        "own call backward",
+    ),
+}
+
 # FLOPs an element of channels and states, and tensors of the channels' size that are read or written.
 SCANS: dict[str, tuple[int, int]] = {"scan": (7, 3), "scan backward": (19, 5)}
 
@@ -115,8 +138,15 @@ def cost_of(kind: Kind, shape: tuple[int, ...]) -> Cost:
         queries, keys, size = (shape[0], *shape) if len(shape) == 2 else shape
         backward = kind.endswith("backward")
         matmul, tensors = (10, 8) if backward else (4, 4)  # the backward makes the scores again
-        return Cost(matmul * queries * keys * size, 5 * queries * keys, FLOAT32_BYTES * tensors * keys * size)
-    if kind == "call":
+        moved = FLOAT32_BYTES * tensors * max(queries, keys) * size
+        return Cost(matmul * queries * keys * size, 5 * queries * keys, moved)
+    if "engine" in kind:
+        degree, size, positions = shape
+        matmul, tensors = (5, 8) if kind.endswith("backward") else (2, 4)
+        state = math.comb(size + degree - 1, degree) * size
+        moved = FLOAT32_BYTES * tensors * positions * size
+        return Cost(2 * matmul * positions * state, 5 * matmul * positions * size, moved)
+    if not shape:
         return Cost()
     if kind == "transform":
         rows, length = shape

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from isostate.costs.engine_kernels import Engine, chunked_kernels
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls
+from isostate.costs.own_engine_kernels import own_chunked
 from isostate.costs.passes import Pass, linear, rms_norm
+from isostate.costs.tape.engine_kernel import runs_engine
 from isostate.mixers.mamba2 import Mamba2Config
+from isostate.mixers.native import Kernels
 
 
-def mamba2_passes(mixer: Mamba2Config, batch: int, context: int) -> dict[str, Pass]:
+def mamba2_passes(mixer: Mamba2Config, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
     """What one layer runs from an empty state, by name."""
     n_tokens = batch * context
     sizes = (batch, mixer.n_heads, context, mixer.head_dim, mixer.feature_map, mixer.chunk)
     engine = Engine(*sizes, normalised=False, gated=True, decayed=True, maps_elements=False)
     wide = mixer.inner + mixer.convolved + mixer.n_heads
     into = linear(n_tokens, mixer.d_model, wide, mixer.bias != "none")
+    own = runs_engine(kernels, FLOAT32_BYTES)
     parts_joined = (Kernel("copy", (n_tokens * wide,)), *calls(4))  # gradients of z, of the convolved, of the steps
     return {
         "projection in": Pass((*into.forward, *calls(4)), (*into.backward, *parts_joined)),
         "convolution": _convolution(mixer, batch, context),
         "steps": _steps(mixer, n_tokens),
-        "heads": _heads(mixer, n_tokens),
-        "mixing": _scan(engine),
+        "heads": _own_heads(mixer, n_tokens) if own else _heads(mixer, n_tokens),
+        "mixing": own_chunked(engine) if own else _scan(engine),
         "gate and norm": _gate_and_norm(mixer, n_tokens),
         "projection out": linear(n_tokens, mixer.inner, mixer.d_model, mixer.bias == "all"),
     }
@@ -121,6 +125,11 @@ def _heads(mixer: Mamba2Config, n_tokens: int) -> Pass:
     again = (Kernel("strided", (own // mixer.d_state, mixer.d_state), 2),) if mixer.n_groups > 1 else ()
     joined = Kernel("copy", (n_tokens * mixer.convolved,))  # gradients of x, B and C
     return Pass((*copied, *calls(4)), (*summed, *again, joined, *calls(4)))
+
+
+def _own_heads(mixer: Mamba2Config, n_tokens: int) -> Pass:
+    """Our kernel shares B and C among the heads of a group."""
+    return Pass(calls(4), (Kernel("copy", (n_tokens * mixer.convolved,)), *calls(4)))
 
 
 def _scan(engine: Engine) -> Pass:

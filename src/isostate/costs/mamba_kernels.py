@@ -1,7 +1,7 @@
 """The kernels of Mamba between its projections: the convolution and its silu, the scan and its gate; one step of both.
 
-Written from `mixers/mamba.py`, `convolution.py` and `scan.py`. The scan is a kernel of our own, which torch does not
-dispatch: it stands for one of the calls beside it.
+Written from `mixers/mamba.py`, `convolution.py` and `scan.py`. Where the scan is a kernel of our own, which torch does
+not dispatch, it and Python's way to it stand for two of the calls beside it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls
 from isostate.costs.passes import Pass, linear
 from isostate.mixers.mamba import MambaConfig
+from isostate.mixers.native import Kernels
 
-Kernels = tuple[Kernel, ...]
+Listed = tuple[Kernel, ...]
 
 
-def mamba_passes(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass]:
+def mamba_passes(mixer: MambaConfig, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
     """What one layer runs from an empty state, by name."""
     n_tokens = batch * context
     return {
@@ -21,7 +22,7 @@ def mamba_passes(mixer: MambaConfig, batch: int, context: int) -> dict[str, Pass
         "mixer convolution": Pass(*convolution(mixer, batch, context)),
         "selection": linear(n_tokens, mixer.inner, sum(mixer.selected)),
         "steps": linear(n_tokens, mixer.rank, mixer.inner),
-        "mixing": Pass(*scan(mixer, batch, context)),
+        "mixing": Pass(*scan(mixer, batch, context, kernels)),
         "projection out": linear(n_tokens, mixer.inner, mixer.d_model, mixer.bias == "all"),
     }
 
@@ -38,7 +39,7 @@ def mamba_step(mixer: MambaConfig, batch: int, context: int) -> list[Part]:
     ]
 
 
-def convolution(mixer: MambaConfig, batch: int, context: int) -> tuple[Kernels, Kernels]:
+def convolution(mixer: MambaConfig, batch: int, context: int) -> tuple[Listed, Listed]:
     """Of x, with what is remembered: one pass a tap, then silu. Forward and backward."""
     n_tokens, inner, taps = batch * context, mixer.inner, mixer.conv_taps
     n_elements, n_behind = n_tokens * inner, batch * (context + taps - 1) * inner
@@ -62,10 +63,11 @@ def convolution(mixer: MambaConfig, batch: int, context: int) -> tuple[Kernels, 
     return forward, backward
 
 
-def scan(mixer: MambaConfig, batch: int, context: int) -> tuple[Kernels, Kernels]:
+def scan(mixer: MambaConfig, batch: int, context: int, kernels: Kernels) -> tuple[Listed, Listed]:
     """Steps from their projection, A, the scan, the gate. Forward and backward."""
     n_tokens, inner, states = batch * context, mixer.inner, mixer.d_state
     n_elements, size = n_tokens * inner, inner * states
+    own = kernels == "own"
     forward = (
         Kernel("update", (n_elements,)),
         Kernel("silu", (n_elements,)),  # softplus
@@ -74,7 +76,8 @@ def scan(mixer: MambaConfig, batch: int, context: int) -> tuple[Kernels, Kernels
         Kernel("scan", (n_elements, states)),
         Kernel("silu", (n_elements,)),
         Kernel("map", (n_elements,)),
-        *calls(9),
+        *([Kernel("own call")] if own else []),
+        *calls(9 - own),
     )
     backward = (
         Kernel("map of saved", (n_elements,), 2),
@@ -88,12 +91,13 @@ def scan(mixer: MambaConfig, batch: int, context: int) -> tuple[Kernels, Kernels
         Kernel("sum columns", (n_tokens, inner)),
         Kernel("copy", (n_tokens * sum(mixer.selected),)),
         Kernel("map", (n_elements,)),
-        *calls(10),
+        *([Kernel("own call backward")] if own else []),
+        *calls(10 - own),
     )
     return forward, backward
 
 
-def step(mixer: MambaConfig, batch: int) -> Kernels:
+def step(mixer: MambaConfig, batch: int) -> Listed:
     """One position of everything between the projections, in the recurrent form."""
     wide, size, taps = batch * mixer.inner, mixer.inner * mixer.d_state, mixer.conv_taps
     return (

@@ -7,7 +7,7 @@ kept, and weights taken in turn, until they fill a pool of some bytes. A small p
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -15,13 +15,23 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.adamw import adamw
 
-from isostate.costs.kernels import FLOAT32_BYTES, Kind
+from isostate.costs.kernels import APART, Kind
+from isostate.costs.measured_attention import (
+    attention,
+    attention_backward,
+    masked_attention,
+    masked_attention_backward,
+    own_attention,
+    own_attention_backward,
+    own_call,
+    own_call_backward,
+    own_window_attention,
+    own_window_attention_backward,
+)
+from isostate.costs.measured_engine import own_engine, own_engine_backward
+from isostate.costs.pools import Work, chain, fresh, others
 from isostate.mixers import scan
-
-CACHED_POOL, MEMORY_POOL = 2**21, 2**26  # bytes: within the caches of today, and beyond them
-MOST_TENSORS = 256  # in a pool: small ones need no more to leave the innermost cache
-
-Work = Callable[[], object]
+from isostate.mixers.native import Kernels
 
 
 class Measured(NamedTuple):
@@ -35,111 +45,35 @@ class Measured(NamedTuple):
     pooled: bool = True
 
 
-def _places(pool: int, elements: int) -> int:
-    return max(2, min(MOST_TENSORS, pool // (FLOAT32_BYTES * elements)))
-
-
-def _chain(make: Callable[[Tensor], Tensor], pool: int, first: Tensor) -> Work:
-    """Runs `make` on its own newest result."""
-    ring = [first] * _places(pool, first.numel())
-    turns = itertools.count()
-
-    def work() -> None:
-        turn = next(turns)
-        ring[(turn + 1) % len(ring)] = make(ring[turn % len(ring)])
-
-    return work
-
-
-def _fresh(make: Callable[[], Tensor], pool: int, elements: int) -> Work:
-    ring: list[Tensor | None] = [None] * _places(pool, elements)
-    turns = itertools.count()
-
-    def work() -> None:
-        ring[next(turns) % len(ring)] = make()
-
-    return work
-
-
-def _others(pool: int, *shape: int) -> Iterator[Tensor]:
-    """Tensors in turn: of a large pool, none was touched lately."""
-    first = torch.ones(shape)
-    return itertools.cycle([torch.ones(shape) for _ in range(_places(pool, first.numel()))])
-
-
 def _matmul(pool: int, rows: int, inner: int, columns: int) -> tuple[Work, int]:
-    x, weights = torch.ones(rows, inner), _others(pool, columns, inner)
-    return _fresh(lambda: torch.mm(x, next(weights).t()), pool, rows * columns), 1
+    x, weights = torch.ones(rows, inner), others(pool, columns, inner)
+    return fresh(lambda: torch.mm(x, next(weights).t()), pool, rows * columns), 1
 
 
 def _batched_matmul(pool: int, rows: int, inner: int, columns: int) -> tuple[Work, int]:
     n_matrices = max(8, min(256, 2**22 // (rows * inner * columns)))
     a, b = torch.ones(n_matrices, rows, inner), torch.ones(n_matrices, inner, columns)
-    return _fresh(lambda: torch.bmm(a, b), pool, n_matrices * rows * columns), n_matrices
+    return fresh(lambda: torch.bmm(a, b), pool, n_matrices * rows * columns), n_matrices
 
 
 def _query_scores(pool: int, size: int, keys: int) -> tuple[Work, int]:
     n_heads = max(4, min(64, 2**18 // (size * keys)))
-    q, all_keys = torch.ones(n_heads, 1, size), _others(pool, n_heads, keys, size)
-    return _fresh(lambda: torch.bmm(q, next(all_keys).mT), pool, n_heads * keys), n_heads
-
-
-def _n_heads(queries: int, keys: int, size: int) -> int:
-    return 4 * max(1, min(8, 2**22 // (queries * keys * size)))
-
-
-def _heads(n_heads: int, positions: int, size: int) -> Tensor:
-    """As they leave a projection: (batch, 4, positions, size), a row of heads after another in memory."""
-    return torch.linspace(-1, 1, n_heads * positions * size).view(n_heads // 4, positions, 4, size).transpose(1, 2)
-
-
-def _attention(pool: int, positions: int, size: int) -> tuple[Work, int]:
-    n_heads = _n_heads(positions, positions, size)
-    q = k = v = _heads(n_heads, positions, size)
-    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return _fresh(lambda: attend(q, k, v, 0.0, True)[0], pool, q.numel()), n_heads
-
-
-def _attention_backward(pool: int, positions: int, size: int) -> tuple[Work, int]:
-    n_heads = _n_heads(positions, positions, size)
-    q = k = v = _heads(n_heads, positions, size)
-    y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True)
-    back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    return _fresh(lambda: back(y, q, k, v, y, lse, 0.0, True)[0], pool, q.numel()), n_heads
-
-
-def _masked(queries: int, keys: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys that serve as values too, and a bias that hides the future."""
-    n_heads = _n_heads(queries, keys, size)
-    hidden = torch.ones(1, 4, queries, keys).triu(keys - queries + 1)
-    return _heads(n_heads, queries, size), _heads(n_heads, keys, size), -1e9 * hidden
-
-
-def _masked_attention(pool: int, queries: int, keys: int, size: int) -> tuple[Work, int]:
-    q, k, bias = _masked(queries, keys, size)
-    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return _fresh(lambda: attend(q, k, k, 0.0, False, attn_mask=bias)[0], pool, q.numel()), 4 * len(q)
-
-
-def _masked_attention_backward(pool: int, queries: int, keys: int, size: int) -> tuple[Work, int]:
-    q, k, bias = _masked(queries, keys, size)
-    y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, k, 0.0, False, attn_mask=bias)
-    back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    return _fresh(lambda: back(y, q, k, k, y, lse, 0.0, False, attn_mask=bias)[0], pool, q.numel()), 4 * len(q)
+    q, all_keys = torch.ones(n_heads, 1, size), others(pool, n_heads, keys, size)
+    return fresh(lambda: torch.bmm(q, next(all_keys).mT), pool, n_heads * keys), n_heads
 
 
 def _map(pool: int, n: int) -> tuple[Work, int]:
     factor = torch.ones(())
-    return _chain(lambda x: x * factor, pool, torch.ones(n)), 1
+    return chain(lambda x: x * factor, pool, torch.ones(n)), 1
 
 
 def _copy(pool: int, n: int) -> tuple[Work, int]:
-    return _chain(lambda x: torch.cat([x]), pool, torch.ones(n)), 1
+    return chain(lambda x: torch.cat([x]), pool, torch.ones(n)), 1
 
 
 def _map_of_saved(pool: int, n: int) -> tuple[Work, int]:
-    others = _others(pool, n)
-    return _chain(lambda x: x * next(others), pool, torch.ones(n)), 1
+    lately = others(pool, n)
+    return chain(lambda x: x * next(lately), pool, torch.ones(n)), 1
 
 
 def _update(n: int) -> tuple[Work, int]:
@@ -151,12 +85,12 @@ def _strided(pool: int, rows: int, length: int) -> tuple[Work, int]:
     """Heads of a projection times a table by position, as rotary's."""
     positions = max(1, rows // 4)
     x, table = torch.ones(1, positions, 4, length).transpose(1, 2), torch.ones(positions, length)
-    return _fresh(lambda: x * table, pool, x.numel()), 1
+    return fresh(lambda: x * table, pool, x.numel()), 1
 
 
 def _transpose(pool: int, rows: int, length: int) -> tuple[Work, int]:
     x = torch.ones(max(1, rows // 64), min(rows, 64), length)
-    return _fresh(lambda: x.mT.contiguous(), pool, x.numel()), 1
+    return fresh(lambda: x.mT.contiguous(), pool, x.numel()), 1
 
 
 def _sum_columns(rows: int, length: int) -> tuple[Work, int]:
@@ -170,7 +104,7 @@ KEYS, MONOMIALS = 8, 36  # of degree 2
 def _gather(pool: int, rows: int, length: int) -> tuple[Work, int]:
     n_matrices = max(1, rows // MONOMIALS)
     x, index = torch.ones(n_matrices, KEYS, length), torch.arange(min(rows, MONOMIALS)) % KEYS
-    return _fresh(lambda: x.index_select(-2, index), pool, rows * length), 1
+    return fresh(lambda: x.index_select(-2, index), pool, rows * length), 1
 
 
 def _scatter(rows: int, length: int) -> tuple[Work, int]:
@@ -183,12 +117,12 @@ def _scatter(rows: int, length: int) -> tuple[Work, int]:
 def _from_one(pool: int, n: int, make: Callable[[Tensor], Tensor]) -> tuple[Work, int]:
     """A new tensor from one that was just written, by a function with an exponential."""
     x = torch.linspace(-2, 2, n)
-    return _fresh(lambda: make(x), pool, n), 1
+    return fresh(lambda: make(x), pool, n), 1
 
 
 def _gradient(pool: int, n: int, make: Callable[[Tensor, Tensor], Tensor]) -> tuple[Work, int]:
-    grad, others = torch.linspace(-2, 2, n), _others(pool, n)
-    return _fresh(lambda: make(grad, next(others)), pool, n), 1
+    grad, lately = torch.linspace(-2, 2, n), others(pool, n)
+    return fresh(lambda: make(grad, next(lately)), pool, n), 1
 
 
 def _exp(n: int) -> tuple[Work, int]:
@@ -198,24 +132,24 @@ def _exp(n: int) -> tuple[Work, int]:
 
 def _by_rows(pool: int, rows: int, length: int, make: Callable[[Tensor], Tensor]) -> tuple[Work, int]:
     x = torch.linspace(-2, 2, rows * length).view(rows, length)
-    return _fresh(lambda: make(x), pool, rows * length), 1
+    return fresh(lambda: make(x), pool, rows * length), 1
 
 
 def _softmax_backward(pool: int, rows: int, length: int) -> tuple[Work, int]:
     y = torch.linspace(-2, 2, rows * length).view(rows, length).softmax(-1)
-    return _fresh(lambda: torch.ops.aten._softmax_backward_data(y, y, -1, torch.float32), pool, y.numel()), 1
+    return fresh(lambda: torch.ops.aten._softmax_backward_data(y, y, -1, torch.float32), pool, y.numel()), 1
 
 
 def _layer_norm_backward(pool: int, rows: int, length: int) -> tuple[Work, int]:
     x, gain, bias = torch.randn(rows, length), torch.ones(length), torch.zeros(length)
     y, mean, deviation = torch.ops.aten.native_layer_norm(x, [length], gain, bias, 1e-5)
     back, wanted = torch.ops.aten.native_layer_norm_backward, [True, True, True]
-    return _fresh(lambda: back(y, x, [length], mean, deviation, gain, bias, wanted)[0], pool, rows * length), 1
+    return fresh(lambda: back(y, x, [length], mean, deviation, gain, bias, wanted)[0], pool, rows * length), 1
 
 
 def _transform(pool: int, rows: int, length: int) -> tuple[Work, int]:
     x = torch.ones(rows, length)
-    return _fresh(lambda: torch.view_as_real(torch.fft.rfft(x)), pool, rows * (length + 2)), 1
+    return fresh(lambda: torch.view_as_real(torch.fft.rfft(x)), pool, rows * (length + 2)), 1
 
 
 def _scan_inputs(elements: int, states: int) -> list[Tensor]:
@@ -230,14 +164,14 @@ def _scan_inputs(elements: int, states: int) -> list[Tensor]:
 
 def _scan(pool: int, elements: int, states: int) -> tuple[Work, int]:
     inputs = _scan_inputs(elements, states)
-    return _fresh(lambda: scan.chunked(*inputs)[0], pool, elements), 1
+    return fresh(lambda: scan.chunked(*inputs)[0], pool, elements), 1
 
 
 def _scan_backward(pool: int, elements: int, states: int) -> tuple[Work, int]:
     inputs = [x.requires_grad_() for x in _scan_inputs(elements, states)]
     y, _ = scan.chunked(*inputs)
     grad = torch.ones_like(y)
-    return _fresh(lambda: torch.autograd.grad(y, inputs[:6], grad, retain_graph=True)[0], pool, elements), 1
+    return fresh(lambda: torch.autograd.grad(y, inputs[:6], grad, retain_graph=True)[0], pool, elements), 1
 
 
 def _adamw(n: int) -> tuple[Work, int]:
@@ -251,15 +185,25 @@ def _adamw(n: int) -> tuple[Work, int]:
 SIZES = (2**4, 2**10, 2**14, 2**17, 2**19, 2**21, 2**23)
 ROWS, LENGTHS = (2**4, 2**9, 2**14, 2**17), (4, 32, 256)
 POSITIONS, HEAD_SIZES = (16, 64, 128, 256, 1024), (8, 16, 32, 128)
+BANDS = (32, 256, 1024), (16, 64, 256), (8, 32, 128)  # positions, window, head size
+ENGINES = (1, 2, 4), (8, 16, 32, 64), (64, 256, 1024)  # degree, head size, positions
 
 MEASURED: dict[Kind, Measured] = {
     "matmul": Measured(((1, 8, 64, 512, 4096), (16, 64, 256, 1024, 4096), (16, 64, 256, 1024)), _matmul),
     "batched matmul": Measured(((1, 8, 32, 128, 512), (8, 32, 128, 512), (5, 9, 17, 33, 64, 256)), _batched_matmul),
     "query scores": Measured(((8, 32, 128), (16, 128, 1024)), _query_scores),
-    "attention": Measured((POSITIONS, HEAD_SIZES), _attention),
-    "attention backward": Measured((POSITIONS, HEAD_SIZES), _attention_backward),
-    "masked attention": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), _masked_attention),
-    "masked attention backward": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), _masked_attention_backward),
+    "attention": Measured((POSITIONS, HEAD_SIZES), attention),
+    "attention backward": Measured((POSITIONS, HEAD_SIZES), attention_backward),
+    "masked attention": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), masked_attention),
+    "masked attention backward": Measured(((16, 64, 512), POSITIONS, HEAD_SIZES), masked_attention_backward),
+    "own attention": Measured((POSITIONS, HEAD_SIZES), own_attention, pooled=False),
+    "own attention backward": Measured((POSITIONS, HEAD_SIZES), own_attention_backward, pooled=False),
+    "own window attention": Measured(BANDS, own_window_attention, pooled=False),
+    "own window attention backward": Measured(BANDS, own_window_attention_backward, pooled=False),
+    "own engine": Measured(ENGINES, own_engine, pooled=False),
+    "own engine backward": Measured(ENGINES, own_engine_backward, pooled=False),
+    "own call": Measured((), own_call, pooled=False),
+    "own call backward": Measured((), own_call_backward, pooled=False),
     "map": Measured((SIZES,), _map),
     "map of saved": Measured((SIZES,), _map_of_saved),
     "update": Measured((SIZES,), _update, pooled=False),
@@ -294,3 +238,9 @@ def matmul_in_pool(pool: int) -> Work:
     """One row times a matrix of 256 by 768, the next of those that fill the pool: what generation does."""
     x, weights = torch.ones(1, 256), itertools.cycle([torch.ones(768, 256) for _ in range(pool // (768 * 256 * 4))])
     return lambda: torch.mm(x, next(weights).t())
+
+
+def kinds_of(kernels: Kernels) -> list[Kind]:
+    """Those that a machine runs, by our own kernels or by torch's alone."""
+    left_out = APART["torch" if kernels == "own" else "own"]
+    return [kind for kind in MEASURED if kind not in left_out]

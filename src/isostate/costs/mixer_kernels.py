@@ -11,25 +11,31 @@ from typing import Any
 
 from isostate.config import UserError
 from isostate.costs.engine_kernels import engine_kernels
-from isostate.costs.kernels import Kernel, Part, calls
+from isostate.costs.kernels import APART, FLOAT32_BYTES, Kernel, Part, calls
 from isostate.costs.mamba2_kernels import mamba2_passes
 from isostate.costs.mamba_kernels import mamba_passes
+from isostate.costs.own_engine_kernels import own_engine_kernels
 from isostate.costs.passes import Pass, linear, rms_norm
 from isostate.costs.s4_kernels import s4_passes
+from isostate.costs.tape.attention_kernel import runs_attention
+from isostate.costs.tape.engine_kernel import runs_engine
 from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
+from isostate.mixers.native import Kernels
 from isostate.mixers.projections import QKVConfig
 from isostate.mixers.softmax import BLOCK, AttentionConfig, SoftmaxConfig
 from isostate.mixers.window import WindowConfig, block_size
 
 
-def mixer_parts(mixer: MixerConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+def mixer_parts(
+    mixer: MixerConfig, batch: int, context: int, kernels: Kernels
+) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """Forward and backward of one layer's mixer, from an empty state. Raises UserError for one not written down."""
     if mixer.kind not in MIXER_PASSES:
         raise UserError(f"mixer {mixer.kind!r}: its kernels are not written down, so its time cannot be predicted")
     if isinstance(mixer, AttentionConfig) and mixer.attention_dropout:
         raise UserError("attention_dropout: torch then leaves its fused kernel, and no time is predicted; set it to 0")
-    passes = MIXER_PASSES[mixer.kind](mixer, batch, context)
+    passes = MIXER_PASSES[mixer.kind](mixer, batch, context, kernels)
     return (
         tuple(Part(name, one.forward) for name, one in passes.items()),
         tuple(Part(f"{name} backward", one.backward) for name, one in passes.items()),
@@ -64,22 +70,28 @@ def _around(mixer: QKVConfig, n_tokens: int, mixing: Pass) -> dict[str, Pass]:
     }
 
 
-def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int) -> dict[str, Pass]:
+def _of_softmax(mixer: SoftmaxConfig, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
+    if runs_attention(mixer, kernels, FLOAT32_BYTES):
+        return _around(mixer, batch * context, _own_attention(mixer, batch, context, context))
     mixing = _dense if mixer.score_cap else _softmax_blocks if mixer.positions == "alibi" else _softmax
     return _around(mixer, batch * context, mixing(mixer, batch, context))
 
 
-def _of_window(mixer: WindowConfig, batch: int, context: int) -> dict[str, Pass]:
+def _of_window(mixer: WindowConfig, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
+    if runs_attention(mixer, kernels, FLOAT32_BYTES):
+        return _around(mixer, batch * context, _own_attention(mixer, batch, context, mixer.window))
     mixing = _dense if context <= 2 * block_size(mixer.window) + mixer.sinks else _window_blocks
     return _around(mixer, batch * context, mixing(mixer, batch, context))
 
 
-def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int) -> dict[str, Pass]:
+def _of_linear_family(mixer: LinearFamilyConfig, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
+    if runs_engine(kernels, FLOAT32_BYTES):
+        return _around(mixer, batch * context, own_engine_kernels(mixer, batch, context))
     return _around(mixer, batch * context, Pass(*engine_kernels(mixer, batch, context)))
 
 
-# A row a kind: (config, batch, context) -> what one layer runs, by name.
-MIXER_PASSES: dict[str, Callable[[Any, int, int], dict[str, Pass]]] = {
+# A row a kind: (config, batch, context, whose kernels) -> what one layer runs, by name.
+MIXER_PASSES: dict[str, Callable[[Any, int, int, Kernels], dict[str, Pass]]] = {
     "softmax": _of_softmax,
     "window": _of_window,
     "linear": _of_linear_family,
@@ -97,6 +109,18 @@ def _repeated_heads(mixer: AttentionConfig, n_tokens: int) -> Pass:
         return Pass((), ())
     rows = (n_tokens * mixer.n_heads, mixer.head_dim)
     return Pass((Kernel("strided", rows, 2), *calls(6)), (Kernel("sum columns", rows, 2), *calls(2)))
+
+
+def _own_attention(mixer: AttentionConfig, batch: int, context: int, window: int) -> Pass:
+    """One call of our kernel; ALiBi costs it nothing, and heads of a group share what it packs."""
+    n_heads = batch * mixer.n_heads
+    if window >= context:
+        forward, backward = (Kernel(kind, (context, mixer.head_dim), units=n_heads) for kind in APART["own"][:2])
+    else:
+        shape = (context, window, mixer.head_dim)
+        forward, backward = (Kernel(kind, shape, units=n_heads) for kind in APART["own"][2:4])
+    n_views = 6 if isinstance(mixer, WindowConfig) else 2  # the state's
+    return Pass((forward, Kernel("own call"), *calls(n_views)), (backward, Kernel("own call backward"), *calls(5)))
 
 
 def _softmax(mixer: SoftmaxConfig, batch: int, context: int) -> Pass:

@@ -1,7 +1,8 @@
 """A decoder's operators: what each runs, forward, in a training step, in a step of generation.
 
 The parts around a mixer stand here; `mixer_kernels.py`, `engine_kernels.py` and `decode_kernels.py` have the others'.
-Matmul FLOPs of a forward equal those of `costs.forward_cost`, those of an update what torch counts.
+Matmul FLOPs of a forward equal those of `costs.forward_cost`, those of an update what torch counts: operators are made
+of torch's kernels, of which every product can be counted, parts for predicted times of those that run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from isostate.costs.kernels import ACTING, ACTING_BACKWARD, Kernel, Part, calls,
 from isostate.costs.mixer_kernels import mixer_parts
 from isostate.costs.parameters import parameter_shapes
 from isostate.costs.passes import Pass, linear, rms_norm
+from isostate.mixers.native import Kernels, kernels_here
 from isostate.model import ModelConfig
 from isostate.model.decoder import Recompute
 from isostate.model.head import piece_rows
@@ -20,7 +22,7 @@ from isostate.quantities import Operator
 
 def forward_operators(config: ModelConfig, batch: int, context: int) -> tuple[Operator, ...]:
     """From tokens to losses, in the chunked form, without gradients."""
-    forward, _ = _layers(config, batch, context)
+    forward, _ = _layers(config, batch, context, "torch")
     parts = [*_ends(config, batch, context)[0], *forward, _evaluation_head(config, batch * context)]
     return tuple(part.operator() for part in parts)
 
@@ -29,7 +31,7 @@ def training_operators(
     config: ModelConfig, batch: int, context: int, recompute: Recompute = "none"
 ) -> tuple[Operator, ...]:
     """One update on `batch` sequences: forward, backward, AdamW."""
-    return tuple(part.operator() for part in training_parts(config, batch, context, recompute))
+    return tuple(part.operator() for part in training_parts(config, batch, context, recompute, "torch"))
 
 
 def decode_operators(config: ModelConfig, batch: int, context: int) -> tuple[Operator, ...]:
@@ -37,10 +39,19 @@ def decode_operators(config: ModelConfig, batch: int, context: int) -> tuple[Ope
     return tuple(part.operator() for part in decode_parts(config, batch, context))
 
 
-def training_parts(config: ModelConfig, batch: int, context: int, recompute: Recompute = "none") -> tuple[Part, ...]:
-    """The kernels of one update; equal layers stand together. Raises UserError for what is not written down."""
+def training_parts(
+    config: ModelConfig,
+    batch: int,
+    context: int,
+    recompute: Recompute = "none",
+    kernels: Kernels | None = None,
+) -> tuple[Part, ...]:
+    """The kernels of one update, by default those that this machine runs; equal layers stand together.
+
+    Raises UserError for what is not written down.
+    """
     ends, ends_backward = _ends(config, batch, context)
-    forward, backward = _layers(config, batch, context)
+    forward, backward = _layers(config, batch, context, kernels or kernels_here())
     again = _again(config, forward) if recompute == "blocks" else ()
     head = _training_head(config, batch * context)
     return (*ends, *forward, head, *again, *backward, *ends_backward, *_update(config))
@@ -67,7 +78,9 @@ def _ends(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ..
     )
 
 
-def _layers(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+def _layers(
+    config: ModelConfig, batch: int, context: int, kernels: Kernels
+) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """Forward and backward."""
     n_tokens = batch * context
     norm, mlp = _norm(config, n_tokens), _mlp(config, n_tokens)
@@ -82,7 +95,7 @@ def _layers(config: ModelConfig, batch: int, context: int) -> tuple[tuple[Part, 
     forward.append(Part("feed-forward", mlp.forward))
     layers, back = [*repeated(forward, config.n_layers)], [*repeated(backward, config.n_layers)]
     for mixer, times in config.mixer_groups:
-        mixing, mixing_backward = mixer_parts(mixer, batch, context)
+        mixing, mixing_backward = mixer_parts(mixer, batch, context, kernels)
         layers += repeated(mixing, times)
         back += repeated(mixing_backward, times)
     return tuple(layers), tuple(back)

@@ -1,8 +1,10 @@
 """State-space and recurrent sublayers by formula: Mamba, Mamba-2, RWKV-4 (FORMULAS section 1.3).
 
-Mamba     h = exp(Delta A) h + Delta B x,  y = C h + D x    a channel with R states; expand width (R + taps) elements
+Mamba     h = exp(Delta A) h + Delta B x,  y = C h + D x   a channel with R states; expand width (R + taps - 1) elements
 Mamba-2   one decay a head, a matrix of head_dim x R a head; heads share B and C in groups: the state is heads
           times head_dim times R, not groups times that
+          The convolution carries one input less than it has taps: the last is the token's own, though the cache of the
+          authors' code has a place for it too
 RWKV-4    a sum of values and one of weights a channel, their running maximum, the last input of either sublayer
 """
 
@@ -49,7 +51,7 @@ class Mamba(Sublayer):
         return self.d_inner * (self.conv_taps + self.conv_bias + self.d_state + 1)
 
     def state_parts(self, d_model: int, context: int) -> dict[str, int]:
-        return {"matrix": self.d_inner * self.d_state, "convolution": self.d_inner * self.conv_taps}
+        return {"matrix": self.d_inner * self.d_state, "convolution": self.d_inner * (self.conv_taps - 1)}
 
     def mixing(self, d_model: int, run: Run) -> list[Operator]:
         """Around the scan: two activations, softplus, Delta x, D x and the gate."""
@@ -108,7 +110,7 @@ class Mamba2(Sublayer):
         return self.convolved * (self.conv_taps + self.conv_bias) + 3 * self.n_heads + self.d_inner
 
     def state_parts(self, d_model: int, context: int) -> dict[str, int]:
-        return {"matrix": self.d_inner * self.d_state, "convolution": self.convolved * self.conv_taps}
+        return {"matrix": self.d_inner * self.d_state, "convolution": self.convolved * (self.conv_taps - 1)}
 
     def mixing(self, d_model: int, run: Run) -> list[Operator]:
         """Around the scan: activations, the gate and the norm before the output."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from isostate.costs.kernels import FLOAT32_BYTES, Kernel, Part, calls
 from isostate.costs.passes import Pass, linear
+from isostate.mixers.native import Kernels
 from isostate.mixers.s4 import CHUNK, S4Config
 
 COMPLEX, DOUBLE = 4, 2  # elements of float32
 
-Kernels = tuple[Kernel, ...]
+Listed = tuple[Kernel, ...]
 
 # Operations of either pass: of all calls, more where modes come in pairs, where they are bilinear, of every chunk, and
 # of several chunks (torch 2.13).
@@ -21,7 +22,7 @@ BACKWARD = {"all": 212, "pairs": 41, "bilinear": 11, "chunk": 29, "several": 27}
 STEP = {"all": 46, "pairs": 11, "bilinear": 6}
 
 
-def s4_passes(mixer: S4Config, batch: int, context: int) -> dict[str, Pass]:
+def s4_passes(mixer: S4Config, batch: int, context: int, kernels: Kernels) -> dict[str, Pass]:
     """What one layer runs from an empty state, by name."""
     return {
         "mixing": Pass(*filtering(mixer, batch, context)),
@@ -40,7 +41,7 @@ def s4_step(mixer: S4Config, batch: int, context: int) -> list[Part]:
     ]
 
 
-def filtering(mixer: S4Config, batch: int, context: int) -> tuple[Kernels, Kernels]:
+def filtering(mixer: S4Config, batch: int, context: int) -> tuple[Listed, Listed]:
     """Everything between x and gelu's result. Forward and backward."""
     chunk = min(mixer.chunk or CHUNK, context)
     n_chunks = -(-context // chunk)
@@ -52,7 +53,7 @@ def filtering(mixer: S4Config, batch: int, context: int) -> tuple[Kernels, Kerne
     )
 
 
-def step(mixer: S4Config, batch: int) -> Kernels:
+def step(mixer: S4Config, batch: int) -> Listed:
     """One position, in the recurrent form: the modes again, and the state."""
     modes, state = mixer.d_model * mixer.modes, batch * mixer.d_model * mixer.d_state
     kernels = (
@@ -67,7 +68,7 @@ def step(mixer: S4Config, batch: int) -> Kernels:
     return _with_calls(kernels, STEP, mixer, 0)
 
 
-def _filters(mixer: S4Config, chunk: int) -> tuple[Kernels, Kernels]:
+def _filters(mixer: S4Config, chunk: int) -> tuple[Listed, Listed]:
     """The powers of every mode, and what is made of them."""
     one = mixer.d_model * mixer.modes * chunk
     filters, kernel = mixer.d_model * mixer.d_state * chunk, mixer.d_model * chunk
@@ -94,7 +95,7 @@ def _filters(mixer: S4Config, chunk: int) -> tuple[Kernels, Kernels]:
     return forward, backward
 
 
-def _mixing(mixer: S4Config, batch: int, context: int, chunk: int, n_chunks: int) -> tuple[Kernels, Kernels]:
+def _mixing(mixer: S4Config, batch: int, context: int, chunk: int, n_chunks: int) -> tuple[Listed, Listed]:
     """x to y: transforms of every chunk, and products between x or y and the states."""
     width, states, n_elements = mixer.d_model, mixer.d_state, batch * context * mixer.d_model
     padded, rows = batch * width * n_chunks * chunk, batch * n_chunks
@@ -142,7 +143,7 @@ def _mixing(mixer: S4Config, batch: int, context: int, chunk: int, n_chunks: int
     return forward, backward
 
 
-def _with_calls(kernels: Kernels, numbers: dict[str, int], mixer: S4Config, n_chunks: int) -> Kernels:
+def _with_calls(kernels: Listed, numbers: dict[str, int], mixer: S4Config, n_chunks: int) -> Listed:
     """And so many calls that all together are as many as torch dispatches."""
     total = numbers["all"] + numbers.get("chunk", 0) * n_chunks
     total += numbers["pairs"] * mixer.in_pairs + numbers["bilinear"] * (mixer.discretisation == "bilinear")

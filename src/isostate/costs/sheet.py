@@ -23,6 +23,7 @@ from isostate.quantities import Operator
 if TYPE_CHECKING:
     from isostate.costs.precision import PrecisionName
     from isostate.costs.training import TrainingMemory
+    from isostate.mixers.native import Kernels
     from isostate.model import Recompute
 
 LARGEST_BATCH = 2**24  # beyond it nobody asks where decode turns compute-bound
@@ -251,7 +252,12 @@ def memory_at(subject: Subject, at: Setting) -> TrainingMemory | None:
     precision = PRECISION_OF.get(at.dtype)
     if subject.memory is None or precision is None:
         return None
-    return subject.memory(at.batch, at.context, precision, at.recompute)
+    return subject.memory(at.batch, at.context, precision, at.recompute, kernels_on(at.hardware))
+
+
+def kernels_on(hardware: Hardware) -> Kernels | None:
+    """Ours run on processors, as they do here (None); anything else runs torch's operations."""
+    return None if hardware.kind == "cpu" else "torch"
 
 
 def kept_numbers(memory: TrainingMemory | None) -> Numbers:

@@ -28,6 +28,7 @@ from isostate.quantities import Cost, Operator, StateSize
 if TYPE_CHECKING:
     from isostate.costs.precision import PrecisionName
     from isostate.costs.training import TrainingMemory
+    from isostate.mixers.native import Kernels
     from isostate.model import Recompute
 
 BYTE = 8  # bits: with one byte an element, bytes are elements
@@ -60,7 +61,8 @@ class Subject:
     chunks: tuple[int, ...] = ()
     experts: tuple[tuple[int, int], ...] = ()
     by_formula: bool = True
-    memory: Callable[[int, int, PrecisionName, Recompute], TrainingMemory] | None = None  # batch, context
+    # batch, context, precision, what runs again, whose kernels
+    memory: Callable[[int, int, PrecisionName, Recompute, Kernels | None], TrainingMemory] | None = None
     shape: Callable[[], ModelShape] | None = None  # what layouts split; raises UserError for other kinds of models
 
 

@@ -35,6 +35,7 @@ def this_machine() -> Hardware:
         title=f"this machine, {threads} thread{'s' if threads > 1 else ''}, measured",
         vendor="measured",
         year=0,
+        kind="cpu",
         peak_flops_per_s={name: measure_matmul(dtype) for name, dtype in TORCH_DTYPES.items()},
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         bandwidth_bytes_per_s=measure_bandwidth(),

@@ -16,6 +16,7 @@ from isostate.costs.tape import training_step
 from isostate.costs.tape.mixers import tables_of
 from isostate.costs.tape.operations import INT64
 from isostate.mixers import Form
+from isostate.mixers.native import Kernels
 from isostate.model import ModelConfig, Recompute
 from isostate.quantities import Cost
 
@@ -63,17 +64,19 @@ def training_memory(
     recompute: Recompute = "none",
     precision: PrecisionName = "fp32",
     n_threads: int = 1,
+    kernels: Kernels | None = None,
 ) -> TrainingMemory:
     """Of the training loop here: flat buffers for weights, gradients and moments, then `batch` sequences at once.
 
-    In fp32 it is the allocator's peak but for scalars. In bf16 oneDNN's own buffers come on top, which depend on the
-    processor. Raises UserError for a form whose memory is not counted.
+    `kernels`: ours, or torch's operations as on other devices; left out, what this machine runs. In fp32 it is the
+    allocator's peak but for scalars. In bf16 oneDNN's own buffers come on top, which depend on the processor.
+    Raises UserError for a form whose memory is not counted.
     """
     check_form(config, form)
     config.check_context(context)
     each = PRECISIONS[precision]
     n_elements = n_padded(config, FLAT_ALIGN)
-    step = training_step(config, batch, context, form, recompute, each.activation, n_threads)
+    step = training_step(config, batch, context, form, recompute, each.activation, n_threads, kernels=kernels)
     return TrainingMemory(
         weights=(each.weight + each.master) * n_elements,
         gradients=each.gradient * n_elements,
@@ -86,19 +89,29 @@ def training_memory(
 
 
 def peak_train_bytes(
-    config: ModelConfig, batch: int, context: int, recompute: Recompute = "none", n_threads: int = 1
+    config: ModelConfig,
+    batch: int,
+    context: int,
+    recompute: Recompute = "none",
+    n_threads: int = 1,
+    kernels: Kernels | None = None,
 ) -> int:
     """Largest memory of torch's tensors in a step of `batch` sequences at once, in fp32."""
-    return training_memory(config, batch, context, recompute=recompute, n_threads=n_threads).total
+    return training_memory(config, batch, context, recompute=recompute, n_threads=n_threads, kernels=kernels).total
 
 
 def alive_at_peak(
-    config: ModelConfig, batch: int, context: int, form: Form = "chunked", recompute: Recompute = "none"
+    config: ModelConfig,
+    batch: int,
+    context: int,
+    form: Form = "chunked",
+    recompute: Recompute = "none",
+    kernels: Kernels | None = None,
 ) -> list[tuple[str, int]]:
     """(name, bytes) of what a step holds at its worst moment, beyond what stays; the other layers' as one row."""
     check_form(config, form)
     config.check_context(context)
-    step = training_step(config, batch, context, form, recompute, logged=True)
+    step = training_step(config, batch, context, form, recompute, logged=True, kernels=kernels)
     return [(storage.name, storage.nbytes) for storage in step.alive_at_peak() if storage.nbytes]
 
 

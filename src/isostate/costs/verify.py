@@ -25,7 +25,7 @@ from isostate.costs.parameters import parameter_shapes
 from isostate.costs.precision import PrecisionName, model_state_bytes, state_bytes
 from isostate.costs.sublayer import Run
 from isostate.costs.training import training_memory
-from isostate.mixers.native import torch_operations
+from isostate.mixers.native import Kernels, kernels_here
 from isostate.model import Decoder, DecoderState, ModelConfig, Recompute
 from isostate.model.head import piece_rows
 
@@ -64,11 +64,15 @@ class Row(NamedTuple):
 
 
 def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]:
-    """All rows, of `batch` sequences of `context` tokens, in torch alone. Raises UserError for too long a context."""
+    """All rows, of `batch` sequences of `context` tokens, as they run here. Raises UserError for too long a context.
+
+    FLOPs alone are those of torch's operations: inside of our own kernels no counter sees them.
+    """
     _check_pieces(config, batch, context)
     memory = training_memory(config, batch, context)
     small = is_small(config, batch, context)
-    with torch_operations(), torch.random.fork_rng(devices=[]):
+    kernels = kernels_here() if small else "torch"  # fake tensors are torch's
+    with torch.random.fork_rng(devices=[]):
         # First, while the process holds nothing that could be used again, but with all libraries loaded.
         _train(TINY, 1, 8, "none")
         grown = counting.resident_growth(partial(_train, config, batch, context, "none")) if small else None
@@ -76,7 +80,7 @@ def verify(config: ModelConfig, batch: int = 2, context: int = 128) -> list[Row]
         with tensors:
             rows = [*_parameters(config), *_flops(config, batch, context)]
             for precision in DTYPES:
-                rows += _bytes(config, precision, batch, context)
+                rows += _bytes(config, precision, batch, context, kernels)
         rows += _peak(config, small, batch, context)
     return [*rows, Row("growth of the process in training", "bytes", memory.total, grown, None)]
 
@@ -162,12 +166,13 @@ def _state_after(model: Decoder, batch: int, length: int) -> DecoderState:
         return model.token_losses(tokens_BT, tokens_BT)[1]
 
 
-def _bytes(config: ModelConfig, precision: PrecisionName, batch: int, context: int) -> Iterator[Row]:
+def _bytes(config: ModelConfig, precision: PrecisionName, batch: int, context: int, kernels: Kernels) -> Iterator[Row]:
     """What is kept for backward, with blocks run again and without; the optimizer's state; the mixer's."""
     model, tokens_BT = _built(config, precision), tokens(batch, context, config.vocab_size)
     for recompute in RECOMPUTE:
         kept = counting.kept_bytes(model.parameters(), _step(model, tokens_BT, recompute))
-        predicted = kept_activations(config, batch, context, recompute=recompute, precision=precision).total_bytes
+        kept_here = kept_activations(config, batch, context, recompute=recompute, precision=precision, kernels=kernels)
+        predicted = kept_here.total_bytes
         yield Row(f"kept for backward, {precision}{SUFFIX[recompute]}", "bytes", predicted, kept)
     live, predicted = _state_after(model, batch, context).nbytes, state_bytes(config, batch, context, precision)
     yield Row(f"state after {context:,} tokens, {precision}", "bytes", predicted, live)

@@ -50,19 +50,19 @@ class _Attention(torch.autograd.Function):
         y_BHTK, lse_BHT = _empty_like(q_BHTK), q_BHTK.new_empty(B, H, T)
         problem = _problem(q_BHTK, k_BGSK, slopes_H, window, first_BT, q=q_BHTK, k=k_BGSK, v=v_BGSK, y=y_BHTK)
         _call("forward", problem, q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT)
-        ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, slopes_H, y_BHTK, lse_BHT, first_BT)
-        ctx.window = window
+        ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT, first_BT)
+        ctx.slopes_H, ctx.window = slopes_H, window  # a table, shared by all layers: no gradient reaches it
         return y_BHTK
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy_BHTK):
-        q_BHTK, k_BGSK, v_BGSK, slopes_H, y_BHTK, lse_BHT, first_BT = ctx.saved_tensors
+        q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT, first_BT = ctx.saved_tensors
         dy_BHTK = _with_whole_rows(dy_BHTK)
         dq_BHTK, dk_BGSK, dv_BGSK = (_empty_like(x) for x in (q_BHTK, k_BGSK, v_BGSK))
         rows = {"q": q_BHTK, "k": k_BGSK, "v": v_BGSK, "y": y_BHTK, "dy": dy_BHTK}
         rows |= {"dq": dq_BHTK, "dk": dk_BGSK, "dv": dv_BGSK}
-        problem = _problem(q_BHTK, k_BGSK, slopes_H, ctx.window, first_BT, **rows)
+        problem = _problem(q_BHTK, k_BGSK, ctx.slopes_H, ctx.window, first_BT, **rows)
         read = (q_BHTK, k_BGSK, v_BGSK, y_BHTK, lse_BHT, dy_BHTK)
         _call("backward", problem, *read, dq_BHTK, dk_BGSK, dv_BGSK)
         return dq_BHTK, dk_BGSK, dv_BGSK, None, None, None

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ COMPILE = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psab
 LINK = ("-shared", "-nostdlib")
 DEFINES = {torch.float32: (), torch.float64: ("-DDOUBLE",)}
 
+Kernels = Literal["own", "torch"]  # what runs where a kernel of ours could: it, or the operations of any device
 COUNTED_IN_TORCH = ("attention.cpp", "engine.cpp")  # the cost model counts the operations that they stand for
 _counting = ContextVar("counting", default=False)
 
@@ -46,6 +48,12 @@ def torch_operations() -> Iterator[None]:
         yield
     finally:
         _counting.reset(token)
+
+
+def kernels_here() -> Kernels:
+    """What runs on this processor, in single precision: ours, or torch where they cannot be built or are not wanted."""
+    own = wanted() and not _counting.get() and library(PROBE, torch.float32) is not None
+    return "own" if own else "torch"
 
 
 def serves(source: str, *x: Tensor) -> bool:

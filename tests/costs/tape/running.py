@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from isostate.costs import counting
 from isostate.costs.tape.tape import TOKENS, Event, Tape, Value
+from isostate.mixers.native import kernels_here
 
 SCALARS = 64  # bytes: smaller allocations are left out, on both sides
 Arrivals = list[tuple[int, int]]  # bytes that come, and what is held then
@@ -30,9 +31,9 @@ def in_torch(forward: Callable[[Tensor], Tensor], shape: tuple[int, ...], module
 
 
 def on_tape(tell: Callable[[Tape, Value], Value], size: int, layout: int = TOKENS) -> Arrivals:
-    """The same, told; y's gradient lies in `layout`."""
+    """The same, told, of the kernels that run here; y's gradient lies in `layout`."""
     log: list[Event] = []
-    tape = Tape(4, torch.get_num_threads(), log)
+    tape = Tape(4, torch.get_num_threads(), log, kernels_here())
     x = tape.value(size, "x")
     tape.node(lambda: tape.free(tape.gradient_of(x)))
     y = tell(tape, x)

@@ -13,7 +13,7 @@ from tests.model.options import config_of
 
 @pytest.mark.parametrize("name", ["power-2", "power-4", "taylor-4"])
 def test_the_worst_moment_of_a_step_is_in_the_engines_backward(name):
-    step = training_step(config_of(MAPS[name]), 2, 256, logged=True)
+    step = training_step(config_of(MAPS[name]), 2, 256, logged=True, kernels="torch")
     names = {storage.name for storage in step.alive_at_peak()}
     assert {"states between chunks", "undivided reading", "dr", "dq", "dk", "dv", "carry"} <= names
     assert "logits of a piece" not in names

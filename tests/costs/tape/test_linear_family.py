@@ -6,6 +6,7 @@ import pytest
 
 from isostate.costs.tape import chunks
 from isostate.mixers.linear import LinearConfig
+from isostate.mixers.native import torch_operations
 from isostate.mixers.power import PowerConfig
 from tests.costs.tape.mixing import assert_told
 
@@ -28,6 +29,8 @@ CONFIGS = {
 def test_every_allocation_is_told(name, batch, context, monkeypatch):
     monkeypatch.setattr(chunks, "ALIKE", 10**9)
     assert_told(CONFIGS[name], batch, context)
+    with torch_operations():
+        assert_told(CONFIGS[name], batch, context)
 
 
 def test_other_forms_are_not_told():

@@ -6,6 +6,7 @@ import pytest
 
 from isostate.costs.tape import chunks
 from isostate.mixers.mamba2 import Mamba2Config
+from isostate.mixers.native import torch_operations
 from tests.costs.tape.mixing import assert_told
 
 CONFIGS = {
@@ -23,14 +24,17 @@ CONFIGS = {
 def test_every_allocation_is_told(name, batch, context, monkeypatch):
     monkeypatch.setattr(chunks, "ALIKE", 10**9)
     assert_told(CONFIGS[name], batch, context)
+    with torch_operations():
+        assert_told(CONFIGS[name], batch, context)
 
 
 @pytest.mark.parametrize("elements", [1, 9_000])
 def test_groups_of_chunks_are_told(elements, monkeypatch):
     monkeypatch.setattr(chunks, "ALIKE", 10**9)
     monkeypatch.setattr(chunks.chunks, "GROUP_ELEMENTS", elements)
-    for config in CONFIGS.values():
-        assert_told(config, 2, 72)
+    with torch_operations():
+        for config in CONFIGS.values():
+            assert_told(config, 2, 72)
 
 
 def test_other_forms_are_not_told():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isostate.mixers import softmax
+from isostate.mixers.native import torch_operations
 from isostate.mixers.softmax import SoftmaxConfig
 from tests.costs.tape.mixing import assert_told
 
@@ -22,8 +23,11 @@ CONFIGS = {
 @pytest.mark.parametrize("form", ["chunked", "parallel"])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_allocation_is_told(name, batch, form):
-    assert_told(SoftmaxConfig(d_model=32, n_heads=4, **CONFIGS[name]), batch, 40, form)
+def test_every_allocation_is_told_of_torch_and_of_our_kernel(name, batch, form):
+    config = SoftmaxConfig(d_model=32, n_heads=4, **CONFIGS[name])
+    assert_told(config, batch, 40, form)
+    with torch_operations():
+        assert_told(config, batch, 40, form)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
@@ -31,4 +35,5 @@ def test_every_allocation_is_told(name, batch, form):
 def test_blocks_of_queries_are_told_one_after_another(batch, dropout, monkeypatch):
     monkeypatch.setattr(softmax, "BLOCK", 24)
     config = SoftmaxConfig(d_model=32, n_heads=4, positions="alibi", attention_dropout=dropout)
-    assert_told(config, batch, 60)
+    with torch_operations():
+        assert_told(config, batch, 60)

@@ -8,8 +8,9 @@ import torch
 from isostate.costs import counting
 from isostate.costs.tape import chunks, ends, training_step
 from isostate.costs.tape.step import draws
+from isostate.mixers.native import torch_operations
 from isostate.model import Decoder
-from tests.costs.configurations import ALL, Case
+from tests.costs.configurations import ALL, FUSED, Case
 
 # Of a single token many a dimension is 1, and copies are not made that otherwise are: the tape does not go so far.
 LONG = {name: case for name, case in ALL.items() if case.context > 1}
@@ -61,6 +62,17 @@ def test_what_comes_comes_in_the_allocators_order_and_size(case: Case, recompute
         assert max(abs(difference) for difference in differences) <= SCALARS
 
 
+@pytest.mark.parametrize("recompute", ["none", "blocks"])
+@pytest.mark.parametrize("name", [name for name in FUSED if name in LONG])
+def test_torchs_operations_are_told_as_well_and_are_others(name, recompute):
+    case = FUSED[name]
+    sizes = (case.config, case.batch, case.context, "chunked", recompute)
+    with torch_operations():
+        assert 0 <= peak_of(real(case, "chunked", recompute)) - training_step(*sizes).peak_bytes <= SCALARS
+    torchs, ours = (training_step(*sizes, kernels=kernels, logged=True).log for kernels in ("torch", "own"))
+    assert [event.storage.nbytes for event in torchs] != [event.storage.nbytes for event in ours]
+
+
 def _arrivals(nbytes: list[int]) -> list[tuple[int, int]]:
     """(bytes, held after) of every allocation of more than a few scalars; those of biases' sums come at odd times."""
     held, arrivals = 0, []
@@ -87,18 +99,19 @@ def test_what_is_alive_at_the_peak_sums_to_it():
 
 def test_many_groups_of_chunks_are_told_by_their_first_and_last(monkeypatch):
     monkeypatch.setattr(chunks.chunks, "GROUP_ELEMENTS", 4_000)
-    for name in (
-        "power-2/head_dim=8",
-        "power-2-gated/alibi/head_dim=8",
-        "taylor-3-raw/head_dim=6",
-        "power-4/alibi/head_dim=4",
-    ):
-        case = ALL[name]
-        few = training_step(case.config, case.batch, case.context).peak_bytes
-        assert 0 <= peak_of(real(case, "chunked", "none")) - few <= SCALARS
-        with monkeypatch.context() as patch:
-            patch.setattr(chunks, "ALIKE", 10**9)
-            assert training_step(case.config, case.batch, case.context).peak_bytes == few
+    with torch_operations():
+        for name in (
+            "power-2/head_dim=8",
+            "power-2-gated/alibi/head_dim=8",
+            "taylor-3-raw/head_dim=6",
+            "power-4/alibi/head_dim=4",
+        ):
+            case = ALL[name]
+            few = training_step(case.config, case.batch, case.context).peak_bytes
+            assert 0 <= peak_of(real(case, "chunked", "none")) - few <= SCALARS
+            with monkeypatch.context() as patch:
+                patch.setattr(chunks, "ALIKE", 10**9)
+                assert training_step(case.config, case.batch, case.context).peak_bytes == few
 
 
 def test_a_block_draws_where_it_drops():

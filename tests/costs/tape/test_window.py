@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from isostate.mixers.native import torch_operations
 from isostate.mixers.window import WindowConfig
 from tests.costs.tape.mixing import assert_told
 
@@ -20,8 +21,11 @@ CONFIGS = {
 @pytest.mark.parametrize("context", [50, 96, 100])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_allocation_is_told(name, batch, context):
-    assert_told(WindowConfig(d_model=32, n_heads=4, window=8, **CONFIGS[name]), batch, context)
+def test_every_allocation_is_told_of_torch_and_of_our_kernel(name, batch, context):
+    config = WindowConfig(d_model=32, n_heads=4, window=8, **CONFIGS[name])
+    assert_told(config, batch, context)
+    with torch_operations():
+        assert_told(config, batch, context)
 
 
 def test_the_parallel_form_is_told_at_any_length():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isostate.costs.tape.chunked import chunked
 from isostate.costs.tape.chunks import Chunks, Variables, n_monomials
+from isostate.costs.tape.engine_kernel import engine, runs_engine
 from isostate.costs.tape.operations import FLOAT64, INT64, copied, gradient, pointwise, shifted
 from isostate.costs.tape.projections import Heads, Read, Table, by_head, projected, qkv_tables
 from isostate.costs.tape.tape import Storage, Tape, Value
@@ -25,6 +26,10 @@ def linear_family(
     def attend(tape: Tape, q: Value, k: Value, v: Value, gate: Value) -> Read:
         q, k = _before_map(tape, config, q), _before_map(tape, config, k)
         log_gate = _log_gate(tape, config, gate)
+        if runs_engine(tape.kernels, tape.element_bytes):
+            y, state = engine(tape, sizes, config.n_heads, config.chunk, q, k, v, log_gate)
+            tape.free(q, k, *([log_gate] if log_gate else []))
+            return Read(y, True, state)
         y, state = from_empty(tape, sizes, by_head(heads.T, heads.H, heads.K), q, k, v, log_gate)
         tape.free(q, k, *([log_gate] if log_gate else []))
         by_position = not (sizes.normalised or sizes.padded)  # the reading lies as the values do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isostate.costs.tape.chunks import Chunks
+from isostate.costs.tape.engine_kernel import engine, runs_engine
 from isostate.costs.tape.linear_family import biased, engine_backward_flops, from_empty, map_tables
 from isostate.costs.tape.norms import rms_norm
 from isostate.costs.tape.operations import BOOL, add, convolution, gradient, linear, pointwise, split, unflattened
@@ -28,7 +29,10 @@ def mamba2(
     flat = split(tape, active, [rows * inner, rows * keys, rows * keys])
     v, step = unflattened(tape, flat[0]), _step(tape, config, d)
     heads = Heads(batch, context, n_heads, config.n_groups, config.d_state)
-    q, k = _by_heads(tape, flat[2], heads, "C"), _by_heads(tape, flat[1], heads, "B")
+    own = runs_engine(tape.kernels, tape.element_bytes)
+    q, k = (
+        unflattened(tape, x) if own else _by_heads(tape, x, heads, name) for x, name in ((flat[2], "C"), (flat[1], "B"))
+    )
     values = _times(tape, v, step, "x times steps")
     log_gate = _log_gate(tape, config, step)
     sizes = Chunks.sized(
@@ -37,7 +41,10 @@ def mamba2(
         decaying=True,
         gated=True,
     )
-    y, state = from_empty(tape, sizes, TOKENS, q, k, values, log_gate)
+    if own:
+        y, state = engine(tape, sizes, config.n_groups, config.chunk, q, k, values, log_gate)
+    else:
+        y, state = from_empty(tape, sizes, TOKENS, q, k, values, log_gate)
     tape.free(q, k, values, log_gate)
     skipped = _times(tape, v, None, "x times D", config.n_heads)
     summed = add(tape, skipped, y, "what the mixer read, and D x")

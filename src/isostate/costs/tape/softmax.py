@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from isostate.costs.tape.attention_kernel import attention, runs_attention
 from isostate.costs.tape.operations import joined, sliced
 from isostate.costs.tape.projections import Heads, Read, by_head, per_query_head, projected
 from isostate.costs.tape.scores import causal_bias, dense, fused, unfused
@@ -23,6 +24,8 @@ def softmax(
         state = [tape.also(k).storage, tape.also(v).storage]
         if form == "parallel" or config.score_cap is not None:
             return Read(dense(tape, config, q, k, v, heads, context, window=False), heads.H == 1, state)
+        if runs_attention(config, tape.kernels, tape.element_bytes):
+            return Read(attention(tape, q, k, v, heads), True, state)
         k, v = per_query_head(tape, k, heads, "keys"), per_query_head(tape, v, heads, "values")
         kernel = unfused if config.attention_dropout else fused
         if config.positions == "alibi":

@@ -13,6 +13,7 @@ from isostate.costs.tape.block import block
 from isostate.costs.tape.ends import Table, embed, head
 from isostate.costs.tape.tape import Event, Storage, Tape, Value
 from isostate.mixers import Form
+from isostate.mixers.native import Kernels, kernels_here
 from isostate.model import ModelConfig, Recompute
 
 
@@ -54,10 +55,11 @@ def training_step(
     element_bytes: int = 4,
     n_threads: int = 1,
     logged: bool = False,
+    kernels: Kernels | None = None,
 ) -> Step:
-    """`Decoder.train_loss` of `batch` sequences, then its backward."""
+    """`Decoder.train_loss` of `batch` sequences, then its backward; by `kernels`, or by what this machine runs."""
     log: list[Event] = []
-    tape, table = Tape(element_bytes, n_threads, log if logged else None), Table(config)
+    tape, table = Tape(element_bytes, n_threads, log if logged else None, kernels or kernels_here()), Table(config)
     z_in = embed(tape, config, table, batch, context)
     n_told = 1 if len(config.mixer_groups) == 1 else config.n_layers
     n_nodes, n_kept, n_events, before, peak = tape.n_nodes, len(tape.kept), len(log), tape.live, tape.peak

@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import NamedTuple
 
+from isostate.mixers.native import Kernels
+
 # How a gradient of heads lies in memory, (B, T, H, K): position by position, as its tensor does; head by head; so too,
 # but with positions last; or as a part of something wider. It decides what has to be copied.
 TOKENS, HEADS, TURNED, PART = range(4)
@@ -75,10 +77,15 @@ class _StopReplayError(Exception):
 
 
 class Tape:
-    """Bytes that live as a step goes on; `element_bytes` are the model's dtype's; `log`, if given, is added to."""
+    """Bytes that live as a step goes on; `element_bytes` are the model's dtype's; `log`, if given, is added to.
 
-    def __init__(self, element_bytes: int = 4, n_threads: int = 1, log: list[Event] | None = None) -> None:
-        self.element_bytes, self.n_threads, self.log = element_bytes, n_threads, log
+    `kernels`: whose run where ours could, in the precisions that ours have.
+    """
+
+    def __init__(
+        self, element_bytes: int = 4, n_threads: int = 1, log: list[Event] | None = None, kernels: Kernels = "torch"
+    ) -> None:
+        self.element_bytes, self.n_threads, self.log, self.kernels = element_bytes, n_threads, log, kernels
         self.live = self.peak = 0
         self.kept: dict[Storage, None] = {}  # by the graph, outside of checkpoints: each once, in order
         self._nodes: list[Callable[[], None]] = []

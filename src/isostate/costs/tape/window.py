@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isostate.costs.tape.attention_kernel import attention, runs_attention
 from isostate.costs.tape.operations import (
     BOOL,
     INT64,
@@ -29,7 +30,9 @@ def window(
     block = block_size(config.window)
 
     def attend(tape: Tape, q: Value, k: Value, v: Value, gate: Value) -> Read:
-        if form == "parallel" or context <= 2 * block + config.sinks:
+        if form == "chunked" and runs_attention(config, tape.kernels, tape.element_bytes):
+            y, in_tokens = attention(tape, q, k, v, heads), True
+        elif form == "parallel" or context <= 2 * block + config.sinks:
             y, in_tokens = dense(tape, config, q, k, v, heads, context, window=True), heads.H == 1
         else:
             y, state = _banded(tape, config, q, k, v, heads, block)

@@ -148,7 +148,8 @@
       "training.matmul_flops": step, "training.other_flops": summed(counts.train_other, values),
       "training.total_flops": total,
     };
-    const told = kept[precisions[at.dtype]];
+    const precision = precisions[at.dtype];
+    const told = (device.here && kept[precision + " here"]) || kept[precision];
     if (told) {
       const [all, layer, peak] = told[at.recompute][at.context][at.batch];
       Object.assign(found, { activation_bytes: big(all), activation_layer_bytes: big(layer), peak_bytes: big(peak) });
