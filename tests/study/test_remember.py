@@ -25,7 +25,7 @@ def planned(tmp_path):
     for cell in cells:
         RunDirectory(study_dir / cell.run_id).create(cell.config.to_dict())
     rows = [{"run_id": cell.run_id} for cell in cells]
-    write_plan(study_dir, file, data, {"settled": True, "rates": {}, "notices": [], "runs": rows})
+    write_plan(study_dir, file, data.to_dict(), {"settled": True, "rates": {}, "notices": [], "runs": rows})
     return study_dir, file, text
 
 

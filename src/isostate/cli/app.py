@@ -18,6 +18,7 @@ import typer
 
 import isostate
 from isostate.cli.allocate import allocate
+from isostate.cli.collect import collect
 from isostate.cli.cost import cost
 from isostate.cli.doctor import doctor
 from isostate.cli.export import export
@@ -53,6 +54,7 @@ app.command(epilog="Example: isostate run studies/quickstart.toml --jobs 2")(run
 app.command(epilog="Example: isostate plan studies/quickstart.toml --set train.steps=500")(plan)
 app.command(epilog="Example: isostate status quickstart")(status)
 app.command(epilog="Example: isostate report quickstart")(report)
+app.command(epilog="Example: isostate collect studies/quickstart.toml")(collect)
 app.command(epilog="Example: isostate fit runs.csv --law chinchilla --x n_params,n_tokens --y loss")(fit)
 app.command(epilog="Example: isostate allocate --public epoch-chinchilla --compute 1e23,1e24")(allocate)
 app.command("next", epilog="Example: isostate next runs.csv --law chinchilla --target N=7e10,D=1.4e12 --within 0.01")(

@@ -24,6 +24,7 @@ from isostate.study.tune import choose_rates, settle, tuning_cells
 from isostate.train import RunConfig, facts_of
 
 Row = dict[str, Any]
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,15 @@ def check_study(file: StudyFile, laws: Sequence[str]) -> StudyConfig:
 
 
 def prepare_data(
-    study: StudyConfig, cache: Path, progress: Callable[[str, float], None] = lambda stage, share: None
+    study: StudyConfig, cache: Path, fingerprint: str = "", progress: Progress = lambda stage, share: None
 ) -> DataConfig:
-    """Prepares the text, and sees that it is long enough for every context. Returns the data, its fingerprint known."""
+    """Prepares the text, and sees that it is long enough for every context. Returns the data, its fingerprint known.
+
+    Raises UserError also for a text that is not of the `fingerprint` wanted, if one is.
+    """
     longest = study.data.at(max(study.data.context))
+    if fingerprint:
+        longest = longest.model_copy(update={"fingerprint": fingerprint})
     shards = prepare(longest, cache, progress)
     check_context(shards, "heldout", max(study.eval.contexts), study.data.documents)
     return longest.model_copy(update={"fingerprint": shards.fingerprint})

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from isostate.data import DataConfig
-from isostate.records import RunDirectory, durable, run_directories
+from isostate.records import Committed, RunDirectory, durable, run_directories
+from isostate.study.committed import restore_run
 from isostate.study.config import StudyConfig
 from isostate.study.execute import Emit, Orders, Outcome, execute
 from isostate.study.file import StudyFile
-from isostate.study.plan import Plan, Row, make_plan
+from isostate.study.plan import Plan, Row, make_plan, prepare_data
 from isostate.study.pool import Worker
 from isostate.study.remember import write_plan
 
 
 @dataclass(frozen=True)
 class Session:
-    """One `run`. `cache` holds the prepared data (data/) and measured steps; `jobs` workers train."""
+    """One `run`. `cache` holds the prepared data (data/) and measured steps; `jobs` workers train what is not among the
+    `committed` records."""
 
     file: StudyFile
     study: StudyConfig
@@ -34,6 +36,7 @@ class Session:
     retry_diverged: bool
     emit: Emit
     should_stop: Callable[[], bool]
+    committed: Committed | None = None
 
 
 def carry_out(session: Session) -> Outcome:
@@ -47,6 +50,7 @@ def carry_out(session: Session) -> Outcome:
     while True:
         plan = _planned(session)
         rows = [plan.row(cell) for cell in plan.known]
+        _restore(session, rows, retried)
         if session.retry_diverged:
             retried |= _clear_diverged(session, rows, retried)
         missing = [row for row in rows if _result(session, row) is None]
@@ -72,13 +76,28 @@ def _planned(session: Session) -> Plan:
     plan = make_plan(session.study, session.data, session.study_dir, steps, str(session.file.path))
     notices = plan.notices + _strangers(session.study_dir, plan)
     remembered = {"settled": plan.settled, "rates": plan.rates, "notices": notices, "runs": plan.rows()}
-    write_plan(session.study_dir, session.file, session.data, remembered)
+    write_plan(session.study_dir, session.file, session.data.to_dict(), remembered)
     for notice in notices:
         session.emit({"event": "notice", "message": notice})
     return plan
 
 
+def _restore(session: Session, rows: list[Row], retried: set[str]) -> None:
+    """Runs that the committed records hold, as run directories; what is trained again by wish stays away."""
+    if session.committed is not None:
+        found = [row["run_id"] not in retried and _restored(session, row) for row in rows]
+        if any(found):
+            said = f"{sum(found)} of {len(found)} runs are from {session.committed.path}, every hash verified"
+            session.emit({"event": "notice", "message": said})
+
+
+def _restored(session: Session, row: Row) -> bool:
+    assert session.committed is not None
+    return restore_run(session.committed, row["run_id"], session.study_dir)
+
+
 def _train(session: Session, plan: Plan, missing: list[Row]) -> Outcome:
+    prepare_data(session.study, session.cache / "data", session.data.fingerprint)
     configs = {cell.run_id: cell.config for cell in plan.known}
     for row in missing:
         run_id = row["run_id"]
