@@ -24,7 +24,7 @@ def study(tmp_path):
     values, study_dir = tiny.values(text), tmp_path / "runs" / "tiny"
     file = StudyFile(tmp_path / "tiny.toml", values)
     data = resolve(tiny.study(text).data.at(16))
-    cells = expand(tiny.study(text), "", data.fingerprint)[0]
+    cells = expand(tiny.study(text), "", {data.text: data.fingerprint})[0]
     for number, cell in enumerate(cells):
         run = RunDirectory(study_dir / cell.run_id).create(cell.config.to_dict())
         run.append_metric({"kind": "train", "step": 10, "loss_nats": 3.0})
@@ -32,7 +32,9 @@ def study(tmp_path):
             mixer = cell.config.model.mixer.to_dict()
             run.write_result({"run_id": cell.run_id, "mixer": mixer, "status": "done", "final": {}})
     rows = [{"run_id": cell.run_id, **EXTRAS, **COSTS} for cell in cells]
-    write_plan(study_dir, file, data.to_dict(), {"settled": True, "rates": {}, "notices": [], "runs": rows})
+    write_plan(
+        study_dir, file, {data.text: data.to_dict()}, {"settled": True, "rates": {}, "notices": [], "runs": rows}
+    )
     return file, study_dir
 
 
@@ -89,9 +91,10 @@ def test_the_texts_fingerprint_is_the_records_where_the_text_is_the_same_by_its_
     collect(study_dir, file)
     committed = committed_of(file)
     same = tiny.study(file.values["data"]["corpus"]).data.at(16)
-    assert data_of(committed, same).fingerprint == committed.study["data"]["fingerprint"] != ""
+    (found,), (recorded,) = data_of(committed, {same.text: same}).values(), committed.study["data"].values()
+    assert found.fingerprint == recorded["fingerprint"] != ""
     other = same.model_copy(update={"tokenizer": "bpe-512"})
-    assert data_of(committed, other).fingerprint == ""
+    assert data_of(committed, {other.text: other})[other.text].fingerprint == ""
 
 
 def test_nothing_to_collect_is_said(study, tmp_path):

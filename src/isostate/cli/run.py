@@ -98,7 +98,7 @@ def _train(
     """Everything that needs torch. Nothing is written to the study's folder before the study has been checked whole."""
     from isostate.report.fits import DRAWN_LAWS
     from isostate.study.execute import Outcome
-    from isostate.study.plan import check_study, prepare_data
+    from isostate.study.plan import check_study, prepare_data, texts_of
     from isostate.study.session import Session, carry_out
 
     study = check_study(file, DRAWN_LAWS)
@@ -109,11 +109,11 @@ def _train(
         display({"event": "waiting", "message": message})
 
     try:
-        data = study.data.at(max(study.data.context))
+        data = texts_of(study)
         if committed is not None:
             data = data_of(committed, data)
-        if not data.fingerprint:
-            data = prepare_data(study, cache / "data")
+        if not all(text.fingerprint for text in data.values()):
+            data = prepare_data(study, cache / "data", {name: text.fingerprint for name, text in data.items()})
         study_dir.mkdir(parents=True, exist_ok=True)
         with StudyLock(study_dir, say):
             if not retry_diverged and _finished(file, runs):  # by whoever held the lock

@@ -104,11 +104,12 @@ def planned_rows(committed: Committed) -> list[dict[str, Any]]:
     ]
 
 
-def data_of(committed: Committed, data: DataConfig) -> DataConfig:
-    """`data` with the fingerprint of the records' text, where it is the same text by its config; else as it is."""
-    if data.fingerprint:
-        return data
-    recorded = committed.study["data"]
+def data_of(committed: Committed, texts: dict[str, DataConfig]) -> dict[str, DataConfig]:
+    """`texts` with the fingerprints of the records', where they are the same by their configs; else as they are."""
+    return {name: _recorded(data, committed.study["data"].get(name, {})) for name, data in texts.items()}
+
+
+def _recorded(data: DataConfig, recorded: dict[str, Any]) -> DataConfig:
     wanted = {name: value for name, value in data.to_dict().items() if name not in OF_WINDOWS}
     same = wanted == {name: value for name, value in recorded.items() if name not in OF_WINDOWS}
-    return data.model_copy(update={"fingerprint": recorded["fingerprint"]}) if same else data
+    return data if data.fingerprint or not same else data.model_copy(update={"fingerprint": recorded["fingerprint"]})

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from isostate.config import Config, nearest
-from isostate.data import DataConfig
+from isostate.data import DataConfig, Documents, RecallConfig
 from isostate.study.file import NAME_PATTERN
 from isostate.study.sweep import check_sweep
 from isostate.train import EvalConfig, TrainConfig
@@ -35,6 +35,17 @@ class StudyDataConfig(DataConfig):
 
     def at(self, context: int) -> DataConfig:
         return DataConfig.model_validate({**self.to_dict(), "context": context})
+
+
+class TextConfig(Config):
+    """[[text]]: a text of several, what is mixed into it, and the contexts it is read in; what it leaves out is
+    [data]'s."""
+
+    corpus: str | None = Field(None, min_length=1)
+    context: list[int] | None = None
+    documents: Documents | None = None
+    recall: RecallConfig | None = None
+    dilution: int | None = None
 
 
 class StudyTrainConfig(TrainConfig):
@@ -120,13 +131,14 @@ class FitConfig(Config):
 
 
 class StudyConfig(Config):
-    """A question and the runs that answer it: sizes x contexts x sweeps x seeds."""
+    """A question and the runs that answer it: texts x sizes x contexts x sweeps x seeds."""
 
     name: str = Field(pattern=NAME_PATTERN)
     question: str = ""
     seeds: list[int] = Field([0], min_length=1)
     data: StudyDataConfig
     model: StudyModelConfig
+    text: list[TextConfig] = Field([])
     size: list[SizeConfig] = Field([])
     train: StudyTrainConfig
     eval: EvalConfig
@@ -155,6 +167,18 @@ class StudyConfig(Config):
         for number, table in enumerate(self.sweep, 1):
             check_sweep(f"sweep {number}", table)
         return self
+
+    @model_validator(mode="after")
+    def _texts_differ(self) -> Self:
+        _distinct("texts", [data.at(data.context[0]).text for data in self.texts], least="")
+        return self
+
+    @property
+    def texts(self) -> list[StudyDataConfig]:
+        """[data] as each [[text]] has it; itself where there are none."""
+        given = self.data.to_dict()
+        changes = [text.model_dump(mode="json", exclude_unset=True) for text in self.text] or [{}]
+        return [StudyDataConfig.model_validate({**given, **change}) for change in changes]
 
     @property
     def sizes(self) -> list[SizeConfig]:

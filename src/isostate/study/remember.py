@@ -1,7 +1,7 @@
 """What the last `run` of a study knew, so that a finished study is recognised at once and without torch.
 
     runs/<study>/plan.json   {"format", "key": hash of the values and of this version, "study_sha256": of the values
-                              alone, "data": the data, resolved,
+                              alone, "data": {text: the data, resolved},
                               "settled": whether learning rates are known, "rates", "notices", "runs": [a row a run]}
     runs/<study>/study.json  the study as run (values after --set): what the report knows of it
 
@@ -60,9 +60,12 @@ def plan_of(study_dir: Path, file: StudyFile) -> dict[str, Any] | None:
     plan = read_plan(study_dir)
     if plan is None or plan["key"] != key_of(file.values):
         return None
-    data = DataConfig.parse(plan["data"], str(study_dir / "plan.json"))
-    unresolved = data.model_copy(update={"fingerprint": file.values["data"].get("fingerprint", "")})
-    return plan if resolve(unresolved).fingerprint == data.fingerprint else None
+    for values in plan["data"].values():
+        data = DataConfig.parse(values, str(study_dir / "plan.json"))
+        unresolved = data.model_copy(update={"fingerprint": file.values["data"].get("fingerprint", "")})
+        if resolve(unresolved).fingerprint != data.fingerprint:
+            return None
+    return plan
 
 
 def finished(study_dir: Path, plan: dict[str, Any]) -> bool:

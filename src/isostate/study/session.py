@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isostate.data import DataConfig
 from isostate.records import Committed, RunDirectory, durable, run_directories
 from isostate.study.committed import restore_run
 from isostate.study.config import StudyConfig
 from isostate.study.execute import Emit, Orders, Outcome, execute
 from isostate.study.file import StudyFile
-from isostate.study.plan import Plan, Row, make_plan, prepare_data
+from isostate.study.plan import Plan, Row, Texts, make_plan, prepare_data
 from isostate.study.pool import Worker
 from isostate.study.remember import write_plan
 
@@ -29,7 +28,7 @@ class Session:
 
     file: StudyFile
     study: StudyConfig
-    data: DataConfig
+    data: Texts
     study_dir: Path
     cache: Path
     jobs: int
@@ -76,7 +75,9 @@ def _planned(session: Session) -> Plan:
     plan = make_plan(session.study, session.data, session.study_dir, steps, str(session.file.path))
     notices = plan.notices + _strangers(session.study_dir, plan)
     remembered = {"settled": plan.settled, "rates": plan.rates, "notices": notices, "runs": plan.rows()}
-    write_plan(session.study_dir, session.file, session.data.to_dict(), remembered)
+    write_plan(
+        session.study_dir, session.file, {name: text.to_dict() for name, text in session.data.items()}, remembered
+    )
     for notice in notices:
         session.emit({"event": "notice", "message": notice})
     return plan
@@ -97,7 +98,8 @@ def _restored(session: Session, row: Row) -> bool:
 
 
 def _train(session: Session, plan: Plan, missing: list[Row]) -> Outcome:
-    prepare_data(session.study, session.cache / "data", session.data.fingerprint)
+    prints = {name: text.fingerprint for name, text in session.data.items()}
+    prepare_data(session.study, session.cache / "data", prints)
     configs = {cell.run_id: cell.config for cell in plan.known}
     for row in missing:
         run_id = row["run_id"]

@@ -39,7 +39,7 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
         "batch_tokens": config.train.batch_tokens,
         "n_tokens": n_tokens,
         "train_flops": train_flops(config.model, config.data.context, n_tokens),
-        "corpus": config.data.corpus,
+        "corpus": config.data.text,
         "tokenizer": config.data.tokenizer,
     }
 
