@@ -85,7 +85,7 @@ def test_a_part_of_the_study_takes_its_records_too(clone, capsys):
     assert main(["run", "tiny.toml", "--json", "--set", 'sweep=[{mixer="power", head_dim=4}]']) == 0
     told = capsys.readouterr().out
     assert trained(told) == []
-    assert "1 of 1 runs are from records/tiny.jsonl, every hash verified" in told
+    assert "1 of 1 runs are from the records in records, every hash verified" in told
     assert len(table(clone / "runs" / "tiny")) == 1
 
 

@@ -65,7 +65,10 @@ def test_a_run_directory_comes_back_that_pages_read_as_the_first(run, tmp_path):
         {**kept[point["step"]], "train_loss_nats": point["train_loss_nats"]} for point in after["curve"]
     ]
     assert origin_of(run) is None
-    assert origin_of(again) == record == compact(again, {"role": "another"})
+    assert origin_of(again) == record == compact(again, PLAN)
+    moved = compact(again, {"role": "another"})
+    assert {**moved, "plan": PLAN, "sha256": record["sha256"]} == record
+    assert checked(moved, "f")["plan"] == {"role": "another", "predicted_s": 2.0}
 
 
 def test_a_directory_without_a_result_is_replaced(run, tmp_path):

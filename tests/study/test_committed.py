@@ -7,7 +7,7 @@ import pytest
 from isostate.config import UserError
 from isostate.data import resolve
 from isostate.records import RunDirectory, read_committed
-from isostate.study.committed import collect, committed_of, covers, data_of, restore_run, restore_whole
+from isostate.study.committed import all_beside, collect, committed_of, covers, data_of, restore_run, restore_whole
 from isostate.study.file import StudyFile
 from isostate.study.grid import expand
 from isostate.study.remember import finished, plan_of, write_plan
@@ -70,20 +70,20 @@ def test_a_run_that_was_trained_here_stays_and_a_restored_one_follows_its_record
     collect(study_dir, file)
     committed = read_committed(file.records)
     run_id, record = next(iter(committed.records.items()))
-    assert not restore_run(committed, run_id, study_dir)
+    assert not restore_run([committed], run_id, study_dir)
     assert RunDirectory(study_dir / run_id).metrics()[0]["loss_nats"] == 3.0
-    assert not restore_run(committed, committed.missing[0], tmp_path / "clone")
-    assert restore_run(committed, run_id, tmp_path / "clone")
+    assert not restore_run([committed], committed.missing[0], tmp_path / "clone")
+    assert restore_run([committed], run_id, tmp_path / "clone")
     run = RunDirectory(tmp_path / "clone" / run_id)
     first = (run.path / "result.json").stat().st_ino
-    assert restore_run(committed, run_id, tmp_path / "clone")
+    assert restore_run([committed], run_id, tmp_path / "clone")
     assert (run.path / "result.json").stat().st_ino == first
     (run.path / "restored.json").write_bytes((run.path / "restored.json").read_bytes().replace(run_id.encode(), b"0"))
     with pytest.raises(UserError, match="was altered"):
-        restore_run(committed, run_id, tmp_path / "clone")
+        restore_run([committed], run_id, tmp_path / "clone")
     assert record == committed.records[run_id]
     with run.lock():
-        assert not restore_run(committed, run_id, tmp_path / "clone")
+        assert not restore_run([committed], run_id, tmp_path / "clone")
 
 
 def test_the_texts_fingerprint_is_the_records_where_the_text_is_the_same_by_its_config(study):
@@ -91,10 +91,10 @@ def test_the_texts_fingerprint_is_the_records_where_the_text_is_the_same_by_its_
     collect(study_dir, file)
     committed = committed_of(file)
     same = tiny.study(file.values["data"]["corpus"]).data.at(16)
-    (found,), (recorded,) = data_of(committed, {same.text: same}).values(), committed.study["data"].values()
+    (found,), (recorded,) = data_of([committed], {same.text: same}).values(), committed.study["data"].values()
     assert found.fingerprint == recorded["fingerprint"] != ""
     other = same.model_copy(update={"tokenizer": "bpe-512"})
-    assert data_of(committed, {other.text: other})[other.text].fingerprint == ""
+    assert data_of([committed], {other.text: other})[other.text].fingerprint == ""
 
 
 def test_nothing_to_collect_is_said(study, tmp_path):
@@ -105,3 +105,15 @@ def test_nothing_to_collect_is_said(study, tmp_path):
         run.unlink()
     with pytest.raises(UserError, match="no run has ended"):
         collect(study_dir, file)
+
+
+def test_a_run_that_the_study_beside_has_is_taken_from_there(study, tmp_path):
+    file, study_dir = study
+    collect(study_dir, file)
+    other = StudyFile(file.path.with_name("other.toml"), {**file.values, "name": "other"})
+    assert committed_of(other) is None
+    (beside,) = all_beside(other)
+    run_id = next(iter(beside.records))
+    assert restore_run([beside], run_id, tmp_path / "other")
+    (again,) = all_beside(file)
+    assert again.path == file.records

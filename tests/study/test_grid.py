@@ -118,3 +118,38 @@ def test_texts_are_coordinates_each_with_its_tokens_and_contexts():
 def test_texts_that_cannot_be_are_refused(text, words):
     with pytest.raises(UserError, match=words):
         tiny.study(text=text)
+
+
+def test_a_sweep_may_run_at_some_sizes_contexts_and_seeds_only():
+    sizes = [{"name": "a", "n_layers": 1, "d_model": 16}, {"name": "b", "n_layers": 2, "d_model": 32}]
+    cells, _ = cells_of(
+        size=sizes,
+        model={"n_layers": None, "d_model": None},
+        data={"context": [16, 32]},
+        seeds=[0, 1],
+        sweep=[
+            {"mixer": "window", "window": 4, "only": {"size": ["b"], "seeds": [1]}},
+            {"mixer": "power", "head_dim": 4, "only": {"context": [16]}},
+        ],
+    )
+    found = [(c.family, c.size, c.config.data.context, c.config.seed) for c in cells]
+    assert [place for place in found if place[0] == "window"] == [("window", "b", 16, 1), ("window", "b", 32, 1)]
+    assert [place for place in found if place[0] != "window"] == [
+        ("power-2", size, 16, seed) for size in "ab" for seed in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        ({"size": ["large"]}, r"sweep 1: only.size = 'large': none of the study's, \['1x16'\]"),
+        ({"seeds": [4]}, "only.seeds = 4"),
+        ({"context": [17]}, r"only.context = 17: none of the study's, \[16\]"),
+        ({"sizes": ["1x16"]}, 'did you mean "size"'),
+        (["1x16"], "must be a table"),
+        ({"seeds": []}, "seeds"),
+    ],
+)
+def test_what_a_sweep_cannot_be_limited_to_is_refused(only, words):
+    with pytest.raises(UserError, match=words):
+        tiny.study(sweep=[{"mixer": "window", "window": 4, "only": only}])

@@ -18,7 +18,7 @@ from isostate.cli.progress import display_for
 from isostate.cli.report import refresh, show_answer, up_to_date
 from isostate.config import UserError
 from isostate.records import Committed, StudyLock
-from isostate.study.committed import committed_of, covers, data_of, restore_whole
+from isostate.study.committed import all_beside, committed_of, covers, data_of, restore_whole
 from isostate.study.file import StudyFile, read_study
 from isostate.study.remember import finished, plan_of
 
@@ -48,7 +48,7 @@ def run(
             show.console().print(f"nothing to train: {count} of {committed.path}, every hash verified")
     elif retry_diverged or not _finished(file, runs):
         with interruptible() as interrupt:
-            outcome = _train(file, runs, jobs, json, retry_diverged, interrupt, committed)
+            outcome = _train(file, runs, jobs, json, retry_diverged, interrupt)
         if outcome.problem:
             raise UserError(outcome.problem)
         if outcome.stopped:
@@ -93,7 +93,6 @@ def _train(
     json: bool,
     retry_diverged: bool,
     interrupt: Interrupt,
-    committed: Committed | None,
 ) -> Outcome:
     """Everything that needs torch. Nothing is written to the study's folder before the study has been checked whole."""
     from isostate.report.fits import DRAWN_LAWS
@@ -110,8 +109,8 @@ def _train(
 
     try:
         data = texts_of(study)
-        if committed is not None:
-            data = data_of(committed, data)
+        committed = all_beside(file)
+        data = data_of(committed, data)
         if not all(text.fingerprint for text in data.values()):
             data = prepare_data(study, cache / "data", {name: text.fingerprint for name, text in data.items()})
         study_dir.mkdir(parents=True, exist_ok=True)

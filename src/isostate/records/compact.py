@@ -29,6 +29,7 @@ from isostate.records.checkpoints import recorded_sums
 from isostate.records.run_directory import FORMAT, RunDirectory
 
 TRAIN_ROWS = 32
+MEASURED = ("peak_bytes", "step_s", "step_measured", "predicted_s")  # of a plan: where the run was trained
 WEIGHTS = "model.safetensors"
 ORIGIN = "restored.json"  # in a restored run directory: the row that it was made of
 
@@ -36,11 +37,12 @@ Record = dict[str, Any]
 
 
 def compact(run: RunDirectory, plan: dict[str, Any]) -> Record:
-    """The row of a finished run; of a restored one the row that it was restored from. Raises UserError."""
+    """The row of a finished run; of a restored one that which it was restored from, its place this plan's."""
     config, result = run.config(), run.result()
     assert result is not None, f"{run.path} has no result yet"
     if (origin := origin_of(run)) is not None:
-        return origin
+        measured = {name: origin["plan"][name] for name in MEASURED if name in origin["plan"]}
+        return _sealed({**origin, "plan": {**plan, **measured}})
     rows = run.metrics()
     train = _evenly([row for row in rows if row["kind"] == "train"], TRAIN_ROWS)
     evals = [row for row in rows if row["kind"] == "eval"]
@@ -59,7 +61,7 @@ def compact(run: RunDirectory, plan: dict[str, Any]) -> Record:
         "metrics_sha256": metrics_sha256(run),
         "weights_sha256": sums[WEIGHTS]["sha256"] if WEIGHTS in sums else None,
     }
-    return {**body, "sha256": sha256_of(body)}
+    return _sealed(body)
 
 
 def restore(record: Record, study_dir: Path) -> RunDirectory:
@@ -121,6 +123,11 @@ def metrics_sha256(run: RunDirectory) -> str:
 def sha256_of(values: Any) -> str:
     """Of the canonical JSON."""
     return hashlib.sha256(canonical_json(values).encode()).hexdigest()
+
+
+def _sealed(record: Record) -> Record:
+    body = {name: value for name, value in record.items() if name != "sha256"}
+    return {**body, "sha256": sha256_of(body)}
 
 
 def _evenly(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:

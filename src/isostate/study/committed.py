@@ -6,6 +6,7 @@ planned, measured or read but them: not the text either, which need not be there
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ def committed_of(file: StudyFile) -> Committed | None:
     return read_committed(file.records) if file.name is not None and file.records.is_file() else None
 
 
+def all_beside(file: StudyFile) -> list[Committed]:
+    """The study's own records first, then those of the studies beside it: runs that two of them ask for train once."""
+    own = committed_of(file)
+    others = sorted(path for path in file.records.parent.glob("*.jsonl") if path != file.records)
+    return [*([] if own is None else [own]), *(read_committed(path) for path in others)]
+
+
 def covers(committed: Committed, file: StudyFile) -> bool:
     """Whether the records are every run that the file, as it stands, asks for."""
     study = committed.study
@@ -73,14 +81,15 @@ def restore_whole(committed: Committed, file: StudyFile, study_dir: Path) -> Non
     """Puts the runs and the plan of records that cover the file into `study_dir`, under its lock."""
     study = committed.study
     for run_id in study["planned"]:
-        restore_run(committed, run_id, study_dir)
+        restore_run([committed], run_id, study_dir)
     remembered = {name: study[name] for name in ("settled", "rates", "notices")}
     write_plan(study_dir, file, study["data"], {**remembered, "runs": planned_rows(committed)})
 
 
-def restore_run(committed: Committed, run_id: str, study_dir: Path) -> bool:
+def restore_run(committed: Sequence[Committed], run_id: str, study_dir: Path) -> bool:
     """Whether the run has its result from the records now. One that was trained here, or is being, stays."""
-    record, run = committed.records.get(run_id), RunDirectory(study_dir / run_id)
+    record = next((one.records[run_id] for one in committed if run_id in one.records), None)
+    run = RunDirectory(study_dir / run_id)
     if record is None or is_locked(run.path / "lock"):
         return False
     if run.path.exists() and run.result() is not None:
@@ -104,9 +113,12 @@ def planned_rows(committed: Committed) -> list[dict[str, Any]]:
     ]
 
 
-def data_of(committed: Committed, texts: dict[str, DataConfig]) -> dict[str, DataConfig]:
+def data_of(committed: Sequence[Committed], texts: dict[str, DataConfig]) -> dict[str, DataConfig]:
     """`texts` with the fingerprints of the records', where they are the same by their configs; else as they are."""
-    return {name: _recorded(data, committed.study["data"].get(name, {})) for name, data in texts.items()}
+    found = dict(texts)
+    for one in committed:
+        found = {name: _recorded(data, one.study["data"].get(name, {})) for name, data in found.items()}
+    return found
 
 
 def _recorded(data: DataConfig, recorded: dict[str, Any]) -> DataConfig:

@@ -7,7 +7,7 @@ before anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from isostate.config import UserError
 from isostate.data import DataConfig
 from isostate.mixers import MIXERS
 from isostate.model import ModelConfig, match_params, match_state
-from isostate.study.config import SizeConfig, StudyConfig
+from isostate.study.config import OnlyConfig, SizeConfig, StudyConfig
 from isostate.study.sweep import combinations, mixer_of, title
 from isostate.train import RunConfig, TrainConfig
 
@@ -67,11 +67,12 @@ def expand(
     """
     cells: dict[str, Cell] = {}
     notices: list[str] = []
-    for number, table in enumerate(study.sweep, 1):
+    prints = fingerprints or {}
+    for number, (table, only) in enumerate(study.sweeps, 1):
         for setting in combinations(table):
             place = f'{where}: sweep {number} ("{title(table)}")'
             mixer = mixer_of(setting, table)
-            found, out_of_reach = _at_every_place(study, setting.get("state_size"), mixer, place, fingerprints or {})
+            found, out_of_reach = _at_every_place(study, setting.get("state_size"), mixer, only, place, prints)
             notices += out_of_reach
             for cell in found:
                 twin = cells.setdefault(cell.run_id, cell)
@@ -81,12 +82,16 @@ def expand(
 
 
 def _at_every_place(
-    study: StudyConfig, wanted: int | None, mixer: dict[str, Any], where: str, fingerprints: Mapping[str, str]
+    study: StudyConfig,
+    wanted: int | None,
+    mixer: dict[str, Any],
+    only: OnlyConfig,
+    where: str,
+    fingerprints: Mapping[str, str],
 ) -> tuple[list[Cell], list[str]]:
-    """One setting at every text, size and context, with every seed; what is out of reach where."""
+    """One setting at every text, size, context and seed that `only` leaves; what is out of reach where."""
     cells, out_of_reach = [], []
-    places = ((text.at(context), size) for text, size in product(study.texts, study.sizes) for context in text.context)
-    for data, size in places:
+    for data, size in _places(study, only):
         try:
             model = build(study, data, size, wanted, mixer, where)
         except OutOfReachError as error:
@@ -94,12 +99,19 @@ def _at_every_place(
             continue
         data = data.model_copy(update={"fingerprint": fingerprints.get(data.text, "")})
         values = {"model": model, "data": data, "train": study.train.at(study.train.lr), "eval": study.eval}
-        for seed in study.seeds:
+        for seed in only.seeds or study.seeds:
             config = RunConfig.parse({**values, "seed": seed}, where)
             cells.append(Cell(config, size.label, wanted))
     if not cells:
         raise UserError(out_of_reach[0].partition(": ")[2])
     return cells, out_of_reach
+
+
+def _places(study: StudyConfig, only: OnlyConfig) -> Iterator[tuple[DataConfig, SizeConfig]]:
+    for text, size in product(study.texts, study.sizes):
+        for context in text.context:
+            if context in (only.context or text.context) and size.label in (only.size or [size.label]):
+                yield text.at(context), size
 
 
 def build(

@@ -6,7 +6,7 @@ A study with lr = "tune" has two stages: the tuning runs, then, their rates chos
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Session:
     retry_diverged: bool
     emit: Emit
     should_stop: Callable[[], bool]
-    committed: Committed | None = None
+    committed: Sequence[Committed] = ()
 
 
 def carry_out(session: Session) -> Outcome:
@@ -85,16 +85,12 @@ def _planned(session: Session) -> Plan:
 
 def _restore(session: Session, rows: list[Row], retried: set[str]) -> None:
     """Runs that the committed records hold, as run directories; what is trained again by wish stays away."""
-    if session.committed is not None:
-        found = [row["run_id"] not in retried and _restored(session, row) for row in rows]
-        if any(found):
-            said = f"{sum(found)} of {len(found)} runs are from {session.committed.path}, every hash verified"
-            session.emit({"event": "notice", "message": said})
-
-
-def _restored(session: Session, row: Row) -> bool:
-    assert session.committed is not None
-    return restore_run(session.committed, row["run_id"], session.study_dir)
+    ids = [row["run_id"] for row in rows]
+    found = [run_id not in retried and restore_run(session.committed, run_id, session.study_dir) for run_id in ids]
+    if any(found):
+        where = session.committed[0].path.parent
+        said = f"{sum(found)} of {len(found)} runs are from the records in {where}, every hash verified"
+        session.emit({"event": "notice", "message": said})
 
 
 def _train(session: Session, plan: Plan, missing: list[Row]) -> Outcome:
