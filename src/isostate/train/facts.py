@@ -13,6 +13,7 @@ import torch
 
 import isostate
 from isostate.costs import train_flops
+from isostate.costs.accelerator import predicted_step_s
 from isostate.mixers.native import kernels_in_words
 from isostate.train.config import RunConfig
 
@@ -39,6 +40,7 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
         "batch_tokens": config.train.batch_tokens,
         "n_tokens": n_tokens,
         "train_flops": train_flops(config.model, config.data.context, n_tokens),
+        "predicted_a100_step_s": predicted_step_s(config.model, config.batch_size, config.data.context, "a100-80-sxm"),
         "corpus": config.data.text,
         "tokenizer": config.data.tokenizer,
     }
