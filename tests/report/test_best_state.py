@@ -9,8 +9,8 @@ import pytest
 from isostate.report.best_state import best_state
 from isostate.report.fits import fit_laws
 from isostate.report.page import render
-from tests.report import planted_joint, studies
-from tests.report.test_figures import opened
+from tests.report import browser, planted_joint, studies
+from tests.report.test_figures import opened as view_of
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_without_a_joint_law_it_says_what_study_fills_it():
 
 
 def test_a_family_has_its_points_with_bars_and_the_claim_stands_beside(fitted):
-    view = opened(best_state(*fitted))
+    view = view_of(best_state(*fitted))
     names = {trace["legendgroup"] for trace in view["data"] if "legendgroup" in trace}
     assert names == {"power-2, 2x64", "window, 2x64"}
     points = [trace for trace in view["data"] if "error_y" in trace]
@@ -42,3 +42,15 @@ def test_the_page_holds_it(fitted):
     page = render(studies.STUDY, table, entries)
     assert 'id="figure-best-state"' in page
     assert 'id="state-context"' in page
+
+
+@pytest.mark.browser
+def test_a_browser_draws_both_claims(started, tmp_path):
+    table = [*planted_joint.contexts(), *planted_joint.params()]
+    (tmp_path / "joint.html").write_text(render(planted_joint.JOINT, table, fit_laws(table, planted_joint.JOINT)))
+    with browser.opened(started, tmp_path / "joint.html", **browser.DESKTOP) as opened:
+        for number, claim in enumerate(("S* ~ √T", "S* = N")):
+            opened.figure("best-state").get_by_role("tab").nth(number).click()
+            legend = opened.figure("best-state").locator(".drawing .legend")
+            assert claim in legend.text_content()
+            assert "exponent" in opened.figure("best-state").locator(".note").inner_text()

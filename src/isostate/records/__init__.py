@@ -6,7 +6,7 @@ from isostate.records.compact import Record, compact, origin_of, restore
 from isostate.records.ledger import Ledger, run_directories
 from isostate.records.locks import StudyLock, is_locked
 from isostate.records.run_directory import RunDirectory, Status
-from isostate.records.table import table
+from isostate.records.table import table, table_of
 
 __all__ = [
     "Committed",
@@ -25,6 +25,7 @@ __all__ = [
     "run_directories",
     "set_aside_damaged",
     "table",
+    "table_of",
     "verify",
     "write_checkpoint",
     "write_committed",

@@ -58,9 +58,9 @@ def at_a_time_budget(table: list[Row]) -> Figure:
         return empty("budget", BUDGET_TITLE, BUDGET_CAPTION, words)
     longest = max(context for row in timed for _, context, _ in _timed_evals(row))
     clocks = [clock for clock in CLOCKS if clock == "here" or all(row.get(A100) for row in timed)]
-    stops = {clock: _budgets(timed, clock) for clock in clocks}
-    count = max(len(budgets) for budgets in stops.values())
-    told = [(place, _stop(stops, place)) for place in range(count)]
+    all_stops = {clock: stops(timed, clock) for clock in clocks}
+    count = max(len(budgets) for budgets in all_stops.values())
+    told = [(place, _stop(all_stops, place)) for place in range(count)]
     controls = [
         *_controls(timed),
         {**control("clock", "clock", "tabs", [(clock, CLOCKS[clock]) for clock in clocks]), "default": 0},
@@ -68,7 +68,7 @@ def at_a_time_budget(table: list[Row]) -> Figure:
     ]
 
     def draw(size: Any, condition: Any, family: str, clock: str, budget: int) -> View:
-        seconds = stops[clock][min(budget, len(stops[clock]) - 1)]
+        seconds = all_stops[clock][min(budget, len(all_stops[clock]) - 1)]
         chosen = _of_family(timed, size, condition, family)
         reached = {row["run_id"]: loss for row in chosen if (loss := reached_within(row, seconds, clock)) is not None}
         within = [row for row in chosen if row["run_id"] in reached]
@@ -99,13 +99,14 @@ def _timed_evals(row: Row, clock: str = "here") -> list[tuple[float, int, float]
     return found
 
 
-def _stop(stops: dict[str, list[float]], place: int) -> str:
+def _stop(all_stops: dict[str, list[float]], place: int) -> str:
     """'12 s', and where it is predicted 'or 0.04 s on an A100'."""
-    shown = {clock: labels.duration(budgets[min(place, len(budgets) - 1)]) for clock, budgets in stops.items()}
+    shown = {clock: labels.duration(budgets[min(place, len(budgets) - 1)]) for clock, budgets in all_stops.items()}
     return shown["here"] + (f", or {shown['a100']} on an A100" if "a100" in shown else "")
 
 
-def _budgets(timed: list[Row], clock: str = "here") -> list[float]:
+def stops(timed: list[Row], clock: str = "here") -> list[float]:
+    """Budgets in seconds by the clock, from the first evaluation to the last run's end."""
     times = [seconds for row in timed for seconds, _, _ in _timed_evals(row, clock)]
     low, high = max(min(times), 1e-6), max(times)
     steps = [low * (high / low) ** (i / (BUDGETS - 1)) for i in range(BUDGETS)]
