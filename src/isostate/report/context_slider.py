@@ -17,6 +17,7 @@ CAPTION = (
     "Held-out loss at the longest evaluated context: in the course of training, a line a state, and at its end against "
     "state. The slider goes through the training contexts; the axes stay."
 )
+MARGIN = {"l": 64, "b": 52}  # pixels
 SHARED = 0.05  # of the range of losses, left free above and below
 
 
@@ -58,15 +59,18 @@ def _view(members: list[Row], every: list[Row], law: dict[str, Any] | None, fami
     room = SHARED * (max(losses) - min(losses)) or SHARED
     steps, states = max(row["steps"] for row in every), [runs.state(row) for row in every]
     late = [y for trace in data for x, y in zip(trace["x"], trace["y"], strict=True) if x >= 0.2 * steps]
+    fixed = {"automargin": False}  # two drawings that each make room for themselves never come to rest
     layout = {
-        "xaxis": {"title": {"text": "updates"}, "domain": [0.0, 0.44], "range": [0, 1.02 * steps]},
-        "yaxis": {**style.loss_axis(), "range": [min(losses) - room, max([*losses, *late]) + room]},
+        "margin": MARGIN,
+        "xaxis": {**fixed, "title": {"text": "updates"}, "domain": [0.0, 0.44], "range": [0, 1.02 * steps]},
+        "yaxis": {**fixed, **style.loss_axis(), "range": [min(losses) - room, max([*losses, *late]) + room]},
         "xaxis2": {
+            **fixed,
             **style.log_axis("state (elements per sequence)", min(states), max(states), most=5),
             "domain": [0.56, 1.0],
             "anchor": "y2",
         },
-        "yaxis2": {"range": [min(losses) - room, max(losses) + room], "anchor": "x2"},
+        "yaxis2": {**fixed, "range": [min(losses) - room, max(losses) + room], "anchor": "x2"},
     }
     return {
         "data": [*data, *right],
