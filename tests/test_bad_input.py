@@ -40,7 +40,7 @@ IN_THE_FILE: dict[str, tuple[dict[str, Any], str]] = {
     "unknown mixer": ({"sweep": [{"mixer": "powr"}]}, 'no such mixer (did you mean "power"?)'),
     "unknown key of a mixer": ({"sweep": [{"mixer": "power", "degre": 2}]}, 'did you mean "degree"'),
     "unknown positions": ({"model": {"positions": "alibee"}}, "positions = \"alibee\""),
-    "unknown law": ({"fit": [{"law": "stat"}]}, 'no such law of a study; known: state (did you mean "state"?)'),
+    "unknown law": ({"fit": [{"law": "stat"}]}, 'state-context, state-params (did you mean "state"?)'),
     "unknown schedule": ({"train": {"schedule": "cosin"}}, 'did you mean "cosine"'),
     "unknown tokenizer": ({"data": {"tokenizer": "bpe1024"}}, 'unknown tokenizer "bpe1024" (did you mean "bpe-1024"?)'),
     "unknown corpus": ({"data": {"corpus": "brad"}}, 'did you mean "bard"'),
@@ -166,7 +166,7 @@ def planned_run(here: Path) -> RunDirectory:
     """The directory that the first run of the tiny study will have."""
     study = tiny.study("text")
     data = prepare_data(study, here / "runs" / ".cache" / "data")
-    cell = expand(study, "", data.fingerprint)[0][0]
+    cell = expand(study, "", {name: text.fingerprint for name, text in data.items()})[0][0]
     return RunDirectory(here / "runs" / "tiny" / cell.run_id).create(cell.config.to_dict())
 
 
