@@ -4,7 +4,7 @@
 
 Bounds: linear at least 1.5 times as fast as FLA's; gated linear and Mamba-2's scan 1.5 times as fast as the best of
 FLA's and transformers', and ahead of torch's attention; gated power-2, normalised, 2.5 times as fast as the best other
-at 512 and 12 times at 2048, at 25 % or more of a matrix product's best speed, measured beside it. Its FLOPs are the exact
+at 512 and 12 times at 2048, at 25 % or more of a matrix product's best speed, measured beside it. FLOPs are the exact
 layout's: `power_flops`. Equal results are checked first. The others come from PyPI, into build/peers. Writes
 benchmarks/records/recurrences.json; lengths that were not asked for stay as they are there.
 """

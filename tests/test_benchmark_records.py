@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from isostate.costs import training_memory
+from isostate.mixers import MIXERS
 from isostate.mixers.engine_kernel import best_chunk
 from isostate.model import ModelConfig
 
@@ -44,6 +45,27 @@ def test_time_is_predicted_within_its_bounds(kind):
     assert len({row["case"] for row in rows}) >= 12
     assert median(errors) < 0.12
     assert max(errors) < 0.30
+
+
+def test_a_token_takes_at_most_two_and_a_half_times_the_read_of_weights_and_state(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    decode = importlib.import_module("decode")
+    said = record("decode")
+    rows = {row["family"]: row for row in said["rows"]}
+    assert rows.keys() == {*decode.FAMILIES, "transformers"}
+    assert {decode.config_of(name).mixer.kind for name in decode.FAMILIES} == MIXERS.keys()
+    bandwidth = 1e9 * max(said["gb_per_s"].values())
+    for name in decode.FAMILIES:
+        row, config = rows[name], decode.config_of(name)
+        assert row["parameters"] == config.param_count().total == pytest.approx(25e6, rel=0.03)
+        assert row["read_ms"] == pytest.approx(1e3 * decode.read_bytes(name) / bandwidth, rel=0.01)
+        assert row["ratio"] == pytest.approx(row["ms"] / row["read_ms"], rel=0.01)
+        assert row["ratio"] <= 2.5
+        assert row["ratio"] < rows["transformers"]["ratio"]
+    for row in said["flat"]["rows"]:
+        assert row["largest_over_smallest"] <= max(1.10, row["noise"])
+    assert {row["family"] for row in said["flat"]["rows"]} == set(decode.RECURRENT)
+    assert said["flat"]["positions"] == [1, 1024, 16_384, 65_536]
 
 
 @pytest.fixture

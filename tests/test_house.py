@@ -26,6 +26,7 @@ MIRROR_NOTHING = {
     "test_studies.py": "checks and runs studies/",
     "test_bad_input.py": "every verb against what users get wrong",
     "test_errata.py": "docs/errata.md",
+    "test_gallery.py": "docs/gallery.md, which scripts/write_gallery.py writes",
     "test_benchmark_records.py": "benchmarks/records/, and docs/counters.md",
     "errata/test_attention.py": "what the notes get wrong, where Isostate has no code for it",
     "errata/test_inference.py": "what the notes get wrong, where Isostate has no code for it",
@@ -34,6 +35,7 @@ MIRROR_NOTHING = {
     "errata/test_states.py": "what the notes get wrong, where Isostate has no code for it",
     "errata/test_steps.py": "what the notes get wrong, where Isostate has no code for it",
     "mixers/test_forms.py": "all mixers: forms agree",
+    "model/test_documents.py": "all decoders: packed documents equal separate ones",
     "mixers/test_contract.py": "all mixers: causal, state sizes, prefill and decode",
 }
 MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(tmp|root|work|home|Users|private)/[A-Za-z0-9_.-]+")
@@ -161,6 +163,7 @@ ROWS = {
     "isostate.costs.tape.mixers.MIXERS_TOLD": "its training memory and FLOPs cannot be counted",
     "isostate.costs.mixer_kernels.MIXER_PASSES": "the time of its training cannot be predicted",
     "isostate.costs.decode_kernels.MIXER_STEPS": "the time of its generation cannot be predicted",
+    "isostate.mixers.steps.STEPS": "it cannot generate in buffers made once",
 }
 
 

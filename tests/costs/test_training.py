@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from isostate.costs import (
     train_step_cost,
     training_memory,
 )
+from isostate.mixers import MIXERS
 from isostate.model import Decoder, ModelConfig, decayed_parameters
 from isostate.train import OPTIMIZERS
 
@@ -114,3 +116,32 @@ def test_memory_in_sixteen_bits_is_half_but_for_what_has_its_own_precision():
     assert half.optimizer == whole.optimizer // 2
     assert half.batch == whole.batch
     assert 0.5 <= half.step / whole.step < 0.56
+
+
+# Chunks that the engine's rule does not choose by the context, and a batch at which its groups are whole.
+OF_ONE_LENGTH = {"linear", "taylor", "power", "mamba2"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MIXERS)
+def test_memory_of_both_passes_grows_in_proportion_to_the_context_as_predicted(kind):
+    """Of every chunked form: counts of the allocator lie on a line, and its slope is the prediction's within 10 %."""
+    mixer = {"kind": kind} | ({"chunk": 64} if kind in OF_ONE_LENGTH else {})
+    mixer |= {"window": 64} if kind == "window" else {}
+    sizes = {"vocab_size": 64, "n_layers": 1, "d_model": 64, "mlp": "none", "mixer": mixer}
+    config, batch, contexts = ModelConfig.parse(sizes, "m"), 8, (1024, 1536, 2048, 3072)
+    model, counts = Decoder(config), []
+    for context in contexts:
+        tokens_BT = torch.zeros(batch, context, dtype=torch.long)
+
+        def step(tokens_BT=tokens_BT) -> None:
+            model.train_loss(tokens_BT, tokens_BT).backward()
+
+        step()  # gradients and tables stay
+        counts.append(counting.peak_allocated_bytes(step))
+    predicted = [training_memory(config, batch, context).step for context in contexts]
+    (slope, start), (told, _) = np.polyfit(contexts, counts, 1), np.polyfit(contexts, predicted, 1)
+    assert told == pytest.approx(slope, rel=0.10)
+    assert np.abs(np.array(counts) - start - slope * np.array(contexts)).max() < 0.03 * max(counts)
+    quadratic = batch * 4 * contexts[-1] ** 2 * 4  # scores of 4 heads, which the parallel form keeps
+    assert counts[-1] < quadratic

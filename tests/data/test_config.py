@@ -25,6 +25,8 @@ def test_the_defaults_are_the_bundled_corpus_in_bytes():
         ({"context": 8, "holdout": 0.9}, r"holdout = 0.9: .*less than or equal to 0.5"),
         ({"context": 8, "holdout": float("nan")}, "holdout"),
         ({"context": 8, "documents": "all"}, "documents = \"all\": .*'whole' or 'stream'"),
+        ({"context": 8, "document_mask": "maybe"}, 'document_mask = "maybe": input should be a valid boolean'),
+        ({"context": 8, "document_masks": True}, r'did you mean "document_mask"'),
         ({"context": 8, "corpus": ""}, "corpus"),
         ({"context": 8, "tokenizer": "byte"}, r'unknown tokenizer "byte" \(did you mean "bytes"\?\)'),
         ({"context": 8, "tokenizer": "bpe1024"}, r'did you mean "bpe-1024"'),
@@ -40,3 +42,11 @@ def test_a_mistake_is_told_in_one_line(values, says):
         DataConfig.parse(values, "study.toml")
     assert "\n" not in str(error.value)
     assert re.match("study.toml: ", str(error.value))
+
+
+def test_masks_that_are_off_leave_the_names_of_runs_alone():
+    plain, masked = DataConfig(context=256), DataConfig(context=256, document_mask=True)
+    assert plain.digest() == "cda66c86c0e8bf3b", "as before there were masks"
+    assert masked.digest() != plain.digest()
+    assert DataConfig.model_validate(masked.to_dict()) == masked
+    assert DataConfig.model_validate(plain.to_dict()) == plain

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from isostate.mixers import FORMS, MixerConfig, build_mixer
-from isostate.mixers.softmax import SoftmaxConfig, causal_bias, drop_weights, mixer_slopes
+from isostate.mixers.scores import causal_bias
+from isostate.mixers.softmax import SoftmaxConfig, mixer_slopes
 from isostate.mixers.window import WindowConfig
 from tests.mixers.runs import build, tokens
 from tests.tolerances import assert_agrees
@@ -50,13 +51,6 @@ def test_each_weight_is_dropped_or_made_larger(config, form):
     left = dropped != 0
     assert_agrees(dropped[left], kept[left] / (1 - SHARE))
     assert (left <= seen).all(), "what a position may not see stays unseen"
-
-
-def test_nothing_is_drawn_where_nothing_is_dropped():
-    weight_BHTT = causal_bias(4, 4, None, torch.float64, torch.device("cpu")).unsqueeze(0).softmax(-1)
-    before = torch.get_rng_state()
-    assert drop_weights(weight_BHTT, 0.0) is weight_BHTT
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("kind", [SoftmaxConfig, WindowConfig])

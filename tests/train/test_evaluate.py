@@ -89,3 +89,30 @@ def test_buckets_cover_the_context_in_powers_of_two(context):
     assert all(a < b for a, b in pairwise(edges))
     assert all(math.log2(edge).is_integer() for edge in edges[1:-1])
     assert len(edges) - 1 <= 24
+
+
+@pytest.mark.parametrize("segment", [1, 7, 40])
+def test_with_document_masks_every_document_is_read_and_counted_by_itself(model, segment):
+    windows = np.random.default_rng(1).integers(1, 32, (3, 41))
+    windows[0, [0, 9, 10, 33]] = windows[1, [20]] = windows[2, [40]] = 0
+    got = evaluate(model, windows, segment, TOKEN_BYTES, document_mask=True)
+    total_nats, n_tokens, n_bytes, first = 0.0, 0, 0, []
+    for row in windows:
+        for start, stop in pairwise(sorted({0, *np.flatnonzero(row == 0).tolist(), 41})):
+            document_BT = torch.from_numpy(row[None, start:stop])
+            if stop - start > 1:
+                losses_BT, _ = model.token_losses(document_BT[:, :-1], document_BT[:, 1:])
+                total_nats += losses_BT.sum().item()
+                n_tokens += stop - start - 1
+                n_bytes += TOKEN_BYTES[row[start + 1 : stop]].sum()
+                first += [losses_BT[0, 0].item()] * (start == 0)
+    assert got.n_tokens == n_tokens == 3 * 40 - 5
+    assert got.loss_nats == pytest.approx(total_nats / n_tokens, rel=1e-9)
+    assert got.bits_per_byte == pytest.approx(total_nats / math.log(2) / n_bytes, rel=1e-9)
+    assert got.loss_nats_by_position[0] == pytest.approx(np.mean(first), rel=1e-9)
+    assert abs(evaluate(model, windows, segment, TOKEN_BYTES).loss_nats - got.loss_nats) > 1e-4
+
+
+def test_where_nothing_is_to_be_predicted_no_number_is_made_up(model):
+    evaluation = evaluate(model, np.zeros((2, 3), dtype=np.int64), 2, TOKEN_BYTES, document_mask=True)
+    assert evaluation.row() == {"loss_nats": None, "bits_per_byte": None, "n_tokens": 0}

@@ -3,7 +3,8 @@
 All documents that may be used lie end to end on a line; a window is named by the place on it where it begins. Places
 are uniform, so a document is chosen in proportion to its length and the start is uniform over it. A window that runs
 past its document's end goes on at its beginning, where the boundary token stands. So every place in the document is as
-likely at every position in the context: position in context says nothing of position in document.
+likely at every position in the context: position in context says nothing of position in document. Wherever a boundary
+token stands in a window, a document begins.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from isostate.mixers.contract import FORMS, Causal, Form, Mixer, MixerConfig, State
+from isostate.mixers.documents import Documents
 from isostate.mixers.linear import LinearConfig, LinearMixer
 from isostate.mixers.mamba import MambaConfig, MambaMixer
 from isostate.mixers.mamba2 import Mamba2Config, Mamba2Mixer
@@ -51,6 +52,7 @@ __all__ = [
     "MIXERS",
     "AnyMixerConfig",
     "Causal",
+    "Documents",
     "Form",
     "Mixer",
     "MixerConfig",

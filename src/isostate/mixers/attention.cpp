@@ -1,6 +1,6 @@
 // Causal softmax attention, forward and backward, in tiles of queries by keys; ALiBi, a window, shared key-value heads.
 //
-//   y_i = sum_j p_ij v_j,   p_ij = exp(scale q_i . k_j - slope (i - j) - lse_i),   j <= i,  i - j < window
+//   y_i = sum_j p_ij v_j,   p_ij = exp(scale q_i . k_j - slope (i - j) - lse_i),   first_i <= j <= i,  i - j < window
 //
 // The T queries are the last of S positions. A task is one sequence and key-value head, so that no two write the same
 // gradient: results do not depend on how many threads there are.
@@ -113,7 +113,8 @@ struct Strides { long batch, head, position; };
 struct Problem {
     int B, H, G, T, S, K, window, threads;
     double scale;
-    const real* slopes;  // of H heads, or null
+    const real* slopes;    // of H heads, or null
+    const int32_t* first;  // (B, T): the first key of each query's document, never less than the one before; or null
     Strides q, k, v, y, dy, dq, dk, dv;
 };
 
@@ -169,8 +170,9 @@ static void pack_columns(const real* x, long stride, int n, int K, long width, r
 
 struct Range { int first, last; };  // keys [first, last)
 
-static Range seen(const Problem& p, int query0, int query1) {  // queries [query0, query1), as positions of S
+static Range seen(const Problem& p, int query0, int query1, int begin) {  // queries [query0, query1), positions of S
     long first = (long)query0 - p.window + 1;
+    first = first > begin ? first : begin;
     return {first > 0 ? (int)(first / VL * VL) : 0, query1};
 }
 
@@ -181,16 +183,16 @@ static ivec steps() {
 }
 
 // scores of one query against keys [j0, j0 + n) become scale score - slope distance, -inf where unseen
-static inline vec biased(const Problem& p, vec score, int i, int j, real slope, bool edge) {
+static inline vec biased(const Problem& p, vec score, int i, int j, int begin, real slope, bool edge) {
     ivec distance = ((whole)(i - j)) - steps();
     vec x = score * (real)p.scale - __builtin_convertvector(distance, vec) * slope;
     if (!edge) return x;
-    ivec unseen = (distance < 0) | (distance >= (whole)p.window);
+    ivec unseen = (distance < 0) | (distance >= (whole)p.window) | (distance > (whole)(i - begin));
     return choose(unseen, all(-INFINITY), x);
 }
 
-static inline bool on_edge(const Problem& p, int i0, int i1, int j0, int j1) {
-    return j1 - 1 > i0 || (long)(i1 - 1) - j0 >= p.window;
+static inline bool on_edge(const Problem& p, int i0, int i1, int j0, int j1, int begin) {
+    return j1 - 1 > i0 || (long)(i1 - 1) - j0 >= p.window || j0 < begin;
 }
 
 static inline real largest(vec x) {
@@ -205,23 +207,27 @@ static inline real sum_of(vec x) {
     return sum;
 }
 
-static void forward_head(const Problem& p, const Scratch& s, const real* q, real* y, real* lse, real slope) {
+// `first`: of this sequence's queries, or null.
+static void forward_head(const Problem& p, const Scratch& s, const int32_t* first, const real* q, real* y, real* lse,
+                         real slope) {
     long K = padded(p.K), S = width(p.S);
     for (int t0 = 0; t0 < p.T; t0 += QUERIES) {
         int m = p.T - t0 < QUERIES ? p.T - t0 : QUERIES, i0 = p.S - p.T + t0;
         real top[QUERIES], total[QUERIES];
         for (int r = 0; r < m; r++) top[r] = -INFINITY, total[r] = 0;
         memset(s.y, 0, sizeof(real) * m * K);
-        Range keys = seen(p, i0, i0 + m);
+        Range keys = seen(p, i0, i0 + m, first ? first[t0] : 0);
+        int begin = first ? first[t0 + m - 1] : 0;
         for (int j0 = keys.first; j0 < keys.last; j0 += KEYS) {
             int n = keys.last - j0 < KEYS ? keys.last - j0 : KEYS;
-            bool edge = on_edge(p, i0, i0 + m, j0, j0 + padded(n));
+            bool edge = on_edge(p, i0, i0 + m, j0, j0 + padded(n), begin);
             product(m, n, p.K, q + t0 * p.q.position, p.q.position, 1, s.kt + j0, S, s.weight, ROW, false);
             for (int r = 0; r < m; r++) {
                 real* row = s.weight + r * ROW;
+                int own = first ? first[t0 + r] : 0;
                 vec high = all(-INFINITY);
                 for (int c = 0; c < n; c += VL) {
-                    vec x = biased(p, load(row + c), i0 + r, j0 + c, slope, edge);
+                    vec x = biased(p, load(row + c), i0 + r, j0 + c, own, slope, edge);
                     store(row + c, x);
                     high = choose(x > high, x, high);
                 }
@@ -253,8 +259,8 @@ static void forward_head(const Problem& p, const Scratch& s, const real* q, real
     }
 }
 
-static void backward_head(const Problem& p, const Scratch& s, const real* q, const real* y, const real* lse,
-                          const real* dy, real* dq, real slope) {
+static void backward_head(const Problem& p, const Scratch& s, const int32_t* first, const real* q, const real* y,
+                          const real* lse, const real* dy, real* dq, real slope) {
     long K = padded(p.K), S = width(p.S);
     for (int t0 = 0; t0 < p.T; t0 += QUERIES) {
         int m = p.T - t0 < QUERIES ? p.T - t0 : QUERIES, i0 = p.S - p.T + t0;
@@ -269,16 +275,18 @@ static void backward_head(const Problem& p, const Scratch& s, const real* q, con
         }
         real dq_tile[QUERIES * LARGEST];
         memset(dq_tile, 0, sizeof(real) * m * K);
-        Range keys = seen(p, i0, i0 + m);
+        Range keys = seen(p, i0, i0 + m, first ? first[t0] : 0);
+        int begin = first ? first[t0 + m - 1] : 0;
         for (int j0 = keys.first; j0 < keys.last; j0 += KEYS) {
             int n = keys.last - j0 < KEYS ? keys.last - j0 : KEYS;
-            bool edge = on_edge(p, i0, i0 + m, j0, j0 + padded(n));
+            bool edge = on_edge(p, i0, i0 + m, j0, j0 + padded(n), begin);
             product(m, n, p.K, s.q, K, 1, s.kt + j0, S, s.weight, ROW, false);
             product(m, n, p.K, s.y, K, 1, s.vt + j0, S, s.slope, ROW, false);
             for (int r = 0; r < m; r++) {
                 real *weight = s.weight + r * ROW, *change = s.slope + r * ROW;
+                int own = first ? first[t0 + r] : 0;
                 for (int c = 0; c < n; c += VL) {
-                    vec x = biased(p, load(weight + c), i0 + r, j0 + c, slope, edge) - lse[t0 + r];
+                    vec x = biased(p, load(weight + c), i0 + r, j0 + c, own, slope, edge) - lse[t0 + r];
                     vec w = exp_negative(x);
                     store(weight + c, w);
                     store(change + c, w * (load(change + c) - delta[r]) * (real)p.scale);
@@ -294,6 +302,8 @@ static void backward_head(const Problem& p, const Scratch& s, const real* q, con
 }
 
 static long at(const Strides& s, long b, long h) { return b * s.batch + h * s.head; }
+
+static const int32_t* first_of(const Problem& p, long b) { return p.first ? p.first + b * p.T : nullptr; }
 
 // Elements of scratch that one thread needs.
 extern "C" long scratch_elements(const Problem* p, int is_backward) { return room_of(*p, is_backward); }
@@ -314,7 +324,7 @@ extern "C" void forward(const Problem* p, const real* q, const real* k, const re
             pack_columns(k + at(p->k, b, g), p->k.position, p->S, p->K, width(p->S), s.kt);
             pack_rows(v + at(p->v, b, g), p->v.position, p->S, p->K, s.v);
             for (int h = g * group; h < (g + 1) * group; h++)
-                forward_head(*p, s, q + at(p->q, b, h), y + at(p->y, b, h), lse + ((long)b * p->H + h) * p->T,
+                forward_head(*p, s, first_of(*p, b), q + at(p->q, b, h), y + at(p->y, b, h), lse + ((long)b * p->H + h) * p->T,
                              p->slopes ? p->slopes[h] : 0);
         }
     }
@@ -339,7 +349,7 @@ extern "C" void backward(const Problem* p, const real* q, const real* k, const r
             memset(s.dk, 0, sizeof(real) * p->S * K);
             memset(s.dv, 0, sizeof(real) * p->S * K);
             for (int h = g * group; h < (g + 1) * group; h++)
-                backward_head(*p, s, q + at(p->q, b, h), y + at(p->y, b, h), lse + ((long)b * p->H + h) * p->T,
+                backward_head(*p, s, first_of(*p, b), q + at(p->q, b, h), y + at(p->y, b, h), lse + ((long)b * p->H + h) * p->T,
                               dy + at(p->dy, b, h), dq + at(p->dq, b, h), p->slopes ? p->slopes[h] : 0);
             for (int i = 0; i < p->S; i++)
                 for (int c = 0; c < p->K; c++) {

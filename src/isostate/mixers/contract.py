@@ -1,6 +1,10 @@
 """The contract of every mixer: a recurrence with a state.
 
-    y_BTD, state = mixer(x_BTD, state=None, form="chunked")
+    y_BTD, state = mixer(x_BTD, state=None, form="chunked", documents=None)
+
+`documents` says where documents begin that stand end to end in a row, and where rows end that are shorter than others
+(`documents.py`): the result is that of separate documents, the state after it that of each row's last one. Without it
+a row is one document, and nothing is computed or kept for its sake.
 
 A mixer's file holds, in this order: its docstring (recurrence, source), its config, its three forms as pure functions,
 its module, its cost. Here stand the three bases: `MixerConfig`, which knows a mixer's state and cost without building
@@ -21,6 +25,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from isostate.config import Config
+from isostate.mixers.documents import Documents
 from isostate.quantities import Cost, StateSize
 
 Form = Literal["recurrent", "parallel", "chunked"]
@@ -100,7 +105,9 @@ class Mixer(nn.Module):
     def start_own(self, generator: torch.Generator) -> None:
         """Draws those of its `own` parameters that do not start at fixed values."""
 
-    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+    def forward(
+        self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
+    ) -> tuple[Tensor, Any]:
         """y_BTD and the state after the last position; `state=None` is the empty one. Raises ValueError for a form."""
         raise NotImplementedError
 
@@ -120,20 +127,28 @@ def linear_shapes(name: str, n_in: int, n_out: int, bias: bool) -> Shapes:
 class State:
     """Base of live states: frozen dataclasses of tensors (batch first), other states, tuples of them, and integers.
 
-    A mixer's has `position`, the tokens read so far: an integer, which counts as no element.
+    A mixer's has `position`, the tokens read so far of its document: an integer, or position_B where rows differ. That
+    and other tensors of integers count as no elements; nor does what only pads a row to the length of the others.
     """
 
     def tensors(self) -> Iterator[Tensor]:
+        """Those of numbers that sequences carry."""
         for field in dataclasses.fields(self):
             yield from _tensors(getattr(self, field.name))
 
     @property
     def numel(self) -> int:
         """Elements of all sequences together."""
-        return sum(tensor.numel() for tensor in self.tensors())
+        return sum(tensor.numel() for tensor in self.tensors()) - self.padding
+
+    @property
+    def padding(self) -> int:
+        """Elements that only make rows equally long."""
+        return sum(value.padding for value in _states(tuple(vars(self).values())))
 
     @property
     def nbytes(self) -> int:
+        """Of memory, padding included."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors())
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -154,9 +169,18 @@ class State:
         return self.map(lambda tensor: tensor.to(device))
 
 
+def _states(value: Any) -> Iterator[State]:
+    if isinstance(value, State):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _states(item)
+
+
 def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
-        yield value
+        if value.is_floating_point():
+            yield value
     elif isinstance(value, State):
         yield from value.tensors()
     elif isinstance(value, tuple):

@@ -91,12 +91,12 @@ static void pack_columns(const real* x, long stride, int n, int m, int columns, 
 
 static inline real* row(const Rows& x, long b, long h, long t) { return x.at + b * x.batch + h * x.head + t * x.position; }
 
-// Asks for rows that are needed a chunk later.
+// Asks for rows that are needed a chunk later, into the second cache level: the first one is full.
 static inline void prefetch(const Rows& x, long b, long h, int t0, int n, int m) {
     constexpr int LINE = 64 / sizeof(real);
     if (x.at && t0 >= 0)
         for (int i = 0; i < n; i++)
-            for (int c = 0; c < m; c += LINE) __builtin_prefetch(row(x, b, h, t0 + i) + c);
+            for (int c = 0; c < m; c += LINE) __builtin_prefetch(row(x, b, h, t0 + i) + c, 0, 2);
 }
 
 // Decays of a chunk: since its start, until its end, and what weights take. Without gates all are 1.

@@ -5,20 +5,22 @@ Each family is a feature map (`feature_maps.py`) over the gated linear recurrenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, pad
 
 from isostate.mixers import recurrence
 from isostate.mixers.contract import Causal, Form
+from isostate.mixers.documents import Documents
 from isostate.mixers.feature_maps import PolynomialMap
-from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, divisors, retention_slopes
-from isostate.mixers.recurrence import MatrixState, best_chunk
-from isostate.mixers.softmax import fill_heads
+from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, divisors, fill_heads, retention_slopes
+from isostate.mixers.recurrence import EPS, MatrixState, best_chunk
 from isostate.quantities import Cost, StateSize
 
 GATE_BIAS = 6.906755  # logit(0.999): a fresh gate forgets a thousandth a token (FORMULAS section 1.2)
@@ -134,11 +136,16 @@ class LinearFamilyMixer(QKVMixer):
     def before_map(self, x_BHTK: Tensor) -> Tensor:
         return x_BHTK
 
-    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
+    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form, documents=None):
         q_BHTK, k_BHTK = self.before_map(q_BHTK), self.before_map(k_BGTK)
         log_gate_BHT = self.log_gate(gate_BTH)
         config = self.config
-        return FORMS[form](q_BHTK, k_BHTK, v_BGTV, log_gate_BHT, state, config.feature_map, config.chunk)
+        if documents is None:
+            return FORMS[form](q_BHTK, k_BHTK, v_BGTV, log_gate_BHT, state, config.feature_map, config.chunk)
+        log_gate_BHT = documents.log_gates(log_gate_BHT, q_BHTK)
+        run = partial(FORMS[form], q_BHTK, k_BHTK, feature_map=config.feature_map, chunk=config.chunk)
+        y_BHTV, after = without_padding(run, v_BGTV, log_gate_BHT, state, documents)
+        return y_BHTV, replace(after, position=documents.position_after(state.position))
 
     def log_gate(self, gate_BTH: Tensor) -> Tensor | None:
         """log g: the gate's, plus -slope where a decay is fixed: exp(-slope) a token."""
@@ -151,3 +158,25 @@ class LinearFamilyMixer(QKVMixer):
             slopes_1H1 = slopes(self.config.n_heads, gate_BTH.dtype, gate_BTH.device)[None, :, None]
             log_gate_BHT = -slopes_1H1 if log_gate_BHT is None else log_gate_BHT - slopes_1H1
         return log_gate_BHT
+
+
+def without_padding(
+    run: Callable[..., tuple[Tensor, MatrixState]],
+    v_BHTV: Tensor,
+    log_gate_BHT: Tensor,
+    state: MatrixState,
+    documents: Documents,
+) -> tuple[Tensor, MatrixState]:
+    """The engine, where padding must leave no value and no 1 in the normaliser: this column is then made here, 0 there,
+    and the division too.
+    """
+    padding_BT, normalised = documents.padding_BT, state.normaliser_BHP is not None
+    if padding_BT is None:
+        return run(v_BHTV=v_BHTV, log_gate_BHT=log_gate_BHT, state=state)
+    v_BHTV = pad(v_BHTV, (0, int(normalised)), value=1.0).masked_fill(padding_BT[:, None, :, None], 0.0)
+    joined = MatrixState(state.joined_BHPV(), None, state.position)
+    read_BHTV, after = run(v_BHTV=v_BHTV, log_gate_BHT=log_gate_BHT, state=joined)
+    if not normalised:
+        return read_BHTV, after
+    y_BHTV = read_BHTV[..., :-1] / (read_BHTV[..., -1:] + EPS)
+    return y_BHTV, MatrixState.split(after.matrix_BHPV, True, after.position)

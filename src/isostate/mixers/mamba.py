@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
-from isostate.mixers.convolution import convolve
+from isostate.mixers.convolution import convolve, remembered
+from isostate.mixers.documents import Documents
 from isostate.mixers.mamba2 import first_step_bias
 from isostate.mixers.projections import projection
 from isostate.mixers.scan import FORMS
@@ -119,7 +120,7 @@ class MambaState(State):
 
     matrix_BIR: Tensor
     past_BWI: Tensor
-    position: int = 0
+    position: int | Tensor = 0
 
 
 class MambaMixer(Mixer):
@@ -155,15 +156,23 @@ class MambaMixer(Mixer):
         matrix_BIR = like.new_zeros(batch, config.inner, config.d_state)
         return MambaState(matrix_BIR, like.new_zeros(batch, config.conv_taps - 1, config.inner))
 
-    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+    def forward(
+        self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
+    ) -> tuple[Tensor, Any]:
         check_form(form)
-        config, T = self.config, x_BTD.shape[1]
+        config = self.config
         state = self.init_state(x_BTD.shape[0]) if state is None else state
         inner_BTI, z_BTI = self.in_proj(x_BTD).split([config.inner, config.inner], dim=-1)
         past_BSI = torch.cat([state.past_BWI, inner_BTI], dim=1)
-        inner_BTI = silu(convolve(past_BSI, self.conv1d.weight.squeeze(1).T.contiguous(), self.conv1d.bias))
+        inner_BTI = silu(convolve(past_BSI, self.conv1d.weight.squeeze(1).T.contiguous(), self.conv1d.bias, documents))
         d_BTR, B_BTR, C_BTR = self.x_proj(inner_BTI).split(config.selected, dim=-1)
         dt_BTI = softplus(self.dt_proj(d_BTR))
-        y_BTI, matrix_BIR = FORMS[form](inner_BTI, dt_BTI, -self.A_log.exp(), B_BTR, C_BTR, self.D, state.matrix_BIR)
+        dt_BTI, starts_BT = (dt_BTI, None) if documents is None else (documents.cleared(dt_BTI), documents.starts_BT)
+        y_BTI, matrix_BIR = FORMS[form](
+            inner_BTI, dt_BTI, -self.A_log.exp(), B_BTR, C_BTR, self.D, state.matrix_BIR, starts_BT
+        )
         y_BTD = self.out_proj(y_BTI * silu(z_BTI))
-        return y_BTD, MambaState(matrix_BIR, past_BSI[:, T:], state.position + T)
+        past_BWI = remembered(past_BSI, config.conv_taps, documents)
+        if documents is None:
+            return y_BTD, MambaState(matrix_BIR, past_BWI, state.position + x_BTD.shape[1])
+        return documents.cleared(y_BTD), MambaState(matrix_BIR, past_BWI, documents.position_after(state.position))

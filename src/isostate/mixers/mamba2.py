@@ -26,7 +26,8 @@ from torch.nn.functional import silu, softplus
 
 from isostate.mixers import engine_kernel
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
-from isostate.mixers.convolution import convolve
+from isostate.mixers.convolution import convolve, remembered
+from isostate.mixers.documents import Documents
 from isostate.mixers.feature_maps import PolynomialMap, linear_map
 from isostate.mixers.linear_family import FORMS, engine_cost
 from isostate.mixers.normalisation import rms_norm
@@ -145,7 +146,7 @@ class Mamba2State(State):
 
     matrix_BHPV: Tensor
     past_BWD: Tensor
-    position: int = 0
+    position: int | Tensor = 0
 
 
 class GatedNorm(nn.Module):
@@ -194,35 +195,49 @@ class Mamba2Mixer(Mixer):
         matrix_BHPV = like.new_zeros(batch, config.n_heads, config.d_state, config.head_dim)
         return Mamba2State(matrix_BHPV, like.new_zeros(batch, config.conv_taps - 1, config.convolved))
 
-    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+    def forward(
+        self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
+    ) -> tuple[Tensor, Any]:
         check_form(form)
-        config, T = self.config, x_BTD.shape[1]
+        config = self.config
         state = self.init_state(x_BTD.shape[0]) if state is None else state
         widths = [config.inner, config.convolved, config.n_heads]
         z_BTD, convolved_BTD, step_BTH = self.in_proj(x_BTD).split(widths, dim=-1)
         past_BSD = torch.cat([state.past_BWD, convolved_BTD], dim=1)
-        convolved_BTD = silu(convolve(past_BSD, self.conv1d.weight.squeeze(1).T.contiguous(), self.conv1d.bias))
+        convolved_BTD = silu(
+            convolve(past_BSD, self.conv1d.weight.squeeze(1).T.contiguous(), self.conv1d.bias, documents)
+        )
         keys = config.n_groups * config.d_state
         v_BTHV, k_BTGK, q_BTGK = convolved_BTD.split([config.inner, keys, keys], dim=-1)
         v_BTHV = v_BTHV.unflatten(-1, (config.n_heads, config.head_dim))
         step_BTH = self.step(step_BTH)
+        step_BTH = step_BTH if documents is None else documents.cleared(step_BTH)
         y_BHTV, scanned = FORMS[form](
             self.by_head(q_BTGK, form),
             self.by_head(k_BTGK, form),
             (v_BTHV * step_BTH.unsqueeze(-1)).transpose(1, 2),
-            (step_BTH * -self.A_log.exp()).transpose(1, 2),
+            self.log_gate(step_BTH, documents),
             MatrixState(state.matrix_BHPV, None, state.position),
             config.feature_map,
             config.chunk,
         )
         y_BTHV = v_BTHV * self.D.unsqueeze(-1) + y_BHTV.transpose(1, 2)  # lies as v does: no copy when flattened
         out_BTD = self.out_proj(self.norm(y_BTHV.flatten(2), z_BTD))
-        return out_BTD, Mamba2State(scanned.matrix_BHPV, past_BSD[:, T:], scanned.position)
+        past_BWD = remembered(past_BSD, config.conv_taps, documents)
+        if documents is None:
+            return out_BTD, Mamba2State(scanned.matrix_BHPV, past_BWD, scanned.position)
+        position = documents.position_after(state.position)
+        return documents.cleared(out_BTD), Mamba2State(scanned.matrix_BHPV, past_BWD, position)
 
     def step(self, step_BTH: Tensor) -> Tensor:
         """softplus, within its limits where it has any."""
         step_BTH = softplus(step_BTH + self.dt_bias)
         return step_BTH if self.config.step_limits is None else step_BTH.clamp(*self.config.step_limits)
+
+    def log_gate(self, step_BTH: Tensor, documents: Documents | None) -> Tensor:
+        """log_gate_BHT: each head's rate times its step; where a document begins, all is forgotten."""
+        log_gate_BHT = (step_BTH * -self.A_log.exp()).transpose(1, 2)
+        return log_gate_BHT if documents is None else documents.log_gates(log_gate_BHT, step_BTH)
 
     def by_head(self, x_BTD: Tensor, form: Form) -> Tensor:
         """B or C for every head: x_BHTK, a view where all heads share one, or none shares any. A kernel shares them."""

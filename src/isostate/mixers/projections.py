@@ -14,6 +14,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from isostate.mixers.contract import Form, Mixer, MixerConfig, Shapes, check_form, linear_shapes
+from isostate.mixers.documents import Documents, positions_of
 from isostate.mixers.normalisation import rms_norm
 from isostate.mixers.rotary import PLAIN, RotaryConfig, rotate
 from isostate.quantities import Cost
@@ -100,11 +101,20 @@ class QKVMixer(Mixer):
             self.k_gain = nn.Parameter(torch.ones(config.head_dim))
 
     def attend(
-        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, gate_BTH: Tensor, state: Any, form: Form
+        self,
+        q_BHTK: Tensor,
+        k_BGTK: Tensor,
+        v_BGTV: Tensor,
+        gate_BTH: Tensor,
+        state: Any,
+        form: Form,
+        documents: Documents | None = None,
     ) -> tuple[Tensor, Any]:
         raise NotImplementedError
 
-    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+    def forward(
+        self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
+    ) -> tuple[Tensor, Any]:
         check_form(form)
         state = self.init_state(x_BTD.shape[0]) if state is None else state
         q_BTHK, k_BTGK, v_BTGV, gate_BTH = self.in_proj(x_BTD).split(self.widths, dim=-1)
@@ -115,10 +125,11 @@ class QKVMixer(Mixer):
             q_BTHK, k_BTGK = rms_norm(q_BTHK, self.q_gain), rms_norm(k_BTGK, self.k_gain)
         q_BHTK, k_BGTK, v_BGTV = q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGV.transpose(1, 2)
         if self.config.positions == "rotary":
-            rotary = self.config.rotary or PLAIN
-            q_BHTK, k_BGTK = rotate(q_BHTK, state.position, rotary), rotate(k_BGTK, state.position, rotary)
-        y_BHTV, state = self.attend(q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form)
-        return self.out_proj(y_BHTV.transpose(1, 2).flatten(2)), state
+            rotary, start = self.config.rotary or PLAIN, positions_of(x_BTD, state.position, documents)
+            q_BHTK, k_BGTK = rotate(q_BHTK, start, rotary), rotate(k_BGTK, start, rotary)
+        y_BHTV, state = self.attend(q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form, documents)
+        y_BTD = self.out_proj(y_BHTV.transpose(1, 2).flatten(2))
+        return y_BTD if documents is None else documents.cleared(y_BTD), state
 
 
 def projection(n_in: int, n_out: int, bias: bool) -> nn.Linear:
@@ -143,6 +154,22 @@ def retention_slopes(n_heads: int, dtype: torch.dtype, device: torch.device) -> 
     """slopes_H: -log(1 - 2^(-5 - i)) for i = 0..H - 1 (Sun et al. 2023, section 2.1)."""
     exponents_H = -5.0 - torch.arange(n_heads, dtype=torch.float64, device=device)
     return (-torch.log1p(-torch.exp2(exponents_H))).to(dtype)
+
+
+def fill_heads(values: Any, default_heads: int) -> Any:
+    """Completes n_heads and head_dim from d_model: n_heads * head_dim = d_model unless both are given."""
+    if not isinstance(values, dict) or not isinstance(values.get("d_model"), int):
+        return values
+    values, width = dict(values), values["d_model"]
+    heads, size = values.get("n_heads"), values.get("head_dim")
+    if heads is None and size is None:
+        heads = values["n_heads"] = default_heads
+    for given, name, other in ((heads, "n_heads", "head_dim"), (size, "head_dim", "n_heads")):
+        if isinstance(given, int) and values.get(other) is None:
+            if given < 1 or width % given:
+                raise ValueError(f"{name} = {given}: must divide d_model = {width}; or give {other} too")
+            values[other] = width // given
+    return values
 
 
 def divisors(number: int) -> Iterator[int]:

@@ -40,7 +40,7 @@ class MatrixState(State):
 
     matrix_BHPV: Tensor
     normaliser_BHP: Tensor | None
-    position: int = 0
+    position: int | Tensor = 0
 
     def joined_BHPV(self) -> Tensor:
         if self.normaliser_BHP is None:
@@ -48,7 +48,7 @@ class MatrixState(State):
         return torch.cat([self.matrix_BHPV, self.normaliser_BHP.unsqueeze(-1)], dim=-1)
 
     @staticmethod
-    def split(state_BHPV: Tensor, normalised: bool, position: int) -> MatrixState:
+    def split(state_BHPV: Tensor, normalised: bool, position: int | Tensor) -> MatrixState:
         if not normalised:
             return MatrixState(state_BHPV, None, position)
         return MatrixState(state_BHPV[..., :-1], state_BHPV[..., -1], position)

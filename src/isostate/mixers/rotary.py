@@ -96,13 +96,17 @@ class RotaryConfig(Config):
 PLAIN = RotaryConfig()
 
 
-def rotate(x_BHTK: Tensor, start: int, rotary: RotaryConfig = PLAIN) -> Tensor:
-    """Positions start, start + 1, ..: the same rotation for queries and keys, so that their dot product depends on the
-    distance alone.
+def rotate(x_BHTK: Tensor, start: int | Tensor, rotary: RotaryConfig = PLAIN) -> Tensor:
+    """Positions start, start + 1, .., or position_BT: the same rotation for queries and keys, so that their dot product
+    depends on the distance alone.
     """
-    cos_TK, sin_TK = _rotation(x_BHTK.shape[-2], x_BHTK.shape[-1], start, rotary, x_BHTK.dtype, x_BHTK.device)
+    if isinstance(start, Tensor):
+        table = _rotation(int(start.max()) + 1, x_BHTK.shape[-1], 0, rotary, x_BHTK.dtype, x_BHTK.device)
+        cos, sin = (x[start].unsqueeze(1) for x in table)
+    else:
+        cos, sin = _rotation(x_BHTK.shape[-2], x_BHTK.shape[-1], start, rotary, x_BHTK.dtype, x_BHTK.device)
     first, second = x_BHTK.chunk(2, dim=-1)
-    return x_BHTK * cos_TK + torch.cat([-second, first], dim=-1) * sin_TK
+    return x_BHTK * cos + torch.cat([-second, first], dim=-1) * sin
 
 
 @lru_cache(maxsize=16)

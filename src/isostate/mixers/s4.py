@@ -24,7 +24,9 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, glu
 
 from isostate.mixers.contract import Causal, Form, Mixer, MixerConfig, Shapes, State, check_form, linear_shapes
+from isostate.mixers.documents import Documents
 from isostate.mixers.projections import projection
+from isostate.mixers.s4_documents import by_documents
 from isostate.mixers.s4_filter import chunked, parallel, recurrent
 from isostate.mixers.s4_modes import Modes
 from isostate.quantities import Cost, StateSize
@@ -115,7 +117,7 @@ class S4State(State):
     """h of every channel: real parts, then imaginary parts."""
 
     matrix_BDR: Tensor
-    position: int = 0
+    position: int | Tensor = 0
 
 
 class S4Mixer(Mixer):
@@ -152,11 +154,24 @@ class S4Mixer(Mixer):
         C_DR1 = self.C if self.config.in_pairs else self.C.unsqueeze(-1)
         return Modes(self.log_dt, self.A_log, self.A_imag, C_DR1, self.config.discretisation)
 
-    def forward(self, x_BTD: Tensor, state: Any = None, form: Form = "chunked") -> tuple[Tensor, Any]:
+    def forward(
+        self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
+    ) -> tuple[Tensor, Any]:
         check_form(form)
-        state = self.init_state(x_BTD.shape[0]) if state is None else state
-        y_BTD, matrix_BDR = FORMS[form](x_BTD, self.modes(), self.D, state.matrix_BDR, self.config.chunk or CHUNK)
-        return glu(self.out_proj(gelu(y_BTD))), S4State(matrix_BDR, state.position + x_BTD.shape[1])
+        is_empty, state = state is None, self.init_state(x_BTD.shape[0]) if state is None else state
+
+        def run(x_BTD: Tensor, state_BDR: Tensor) -> tuple[Tensor, Tensor]:
+            return FORMS[form](x_BTD, self.modes(), self.D, state_BDR, self.config.chunk or CHUNK)
+
+        if documents is None:
+            y_BTD, matrix_BDR = run(x_BTD, state.matrix_BDR)
+            return glu(self.out_proj(gelu(y_BTD))), S4State(matrix_BDR, state.position + x_BTD.shape[1])
+        if form == "recurrent":
+            y_BTD, matrix_BDR = documents.by_pieces(run, x_BTD, state.matrix_BDR)
+        else:
+            y_BTD, matrix_BDR = by_documents(run, x_BTD, state.matrix_BDR, documents, is_empty)
+        out_BTD = documents.cleared(glu(self.out_proj(gelu(y_BTD))))
+        return out_BTD, S4State(matrix_BDR, documents.position_after(state.position))
 
 
 def first_modes(start: str, d_state: int) -> tuple[Tensor, Tensor]:

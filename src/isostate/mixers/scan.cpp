@@ -2,6 +2,7 @@
 //
 //     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t,    y_t = C_t . h_t + D x_t
 //
+// Where a document begins the decay is 0: loops run from one beginning to the next, so that none costs nothing.
 // A vector holds LANES neighbouring channels of one state: no sum runs across a vector but those of dB and dC over all
 // channels. A unit of work is CHANNELS channels of one sequence; what units share (dA, dD, dB, dC) they write apart, so
 // that results do not depend on the threads. Inside a chunk, states are taken a few at a time: their h, decays and sums
@@ -100,8 +101,10 @@ template <typename S> inline S sum(V<S> v) {
 // states: (batch, n_chunks + 1, I, R), the first given, the others written, or (batch, 1, I, R) where kept = 0.
 // dB, dC (batch, T, R) and dA, (I, R), dD, (I), once for each unit that shares them: first axis units of a sequence for
 // dB and dC, batch for dA and dD. carry: (batch, I, R), in: gradient of the last state, out: of the first.
+// starts: (batch, T), whether a position begins a document; null where none does.
 template <typename S> struct Sizes {
     int64_t batch, T, I, R, chunk, row, kept, threads;
+    const bool *starts;
     int64_t chunks() const { return (T + chunk - 1) / chunk; }
     int64_t units() const { return (I + CHANNELS - 1) / CHANNELS; }
     int64_t lanes(int64_t i) const { return I - i < LANES<S> ? I - i : LANES<S>; }
@@ -111,6 +114,16 @@ template <typename S> struct Sizes {
 };
 
 namespace {
+
+// Where documents begin in a chunk, and its length behind them.
+struct Pieces {
+    int64_t count = 0, end[CHUNK + 1];
+    Pieces(const bool *starts, int64_t length) {
+        for (int64_t t = 0; starts && t < length; t++)
+            if (starts[t]) end[count++] = t;
+        end[count] = length;
+    }
+};
 
 // What a chunk reads of LANES channels, position by position.
 template <typename S> struct Rows {
@@ -126,17 +139,21 @@ template <typename S> struct Rows {
 // Reads of the states r .. r + N - 1 are added to y; h goes from the state before the chunk to that after it.
 template <typename S, int N>
 void forward_states(const Sizes<S> &z, const Rows<S> &rows, const S *A, const S *B, const S *C, const S *before,
-                    S *after, V<S> *y, int64_t length, int64_t lanes) {
+                    S *after, V<S> *y, const Pieces &pieces, int64_t lanes) {
     V<S> h[N], rate[N];
     for (int r = 0; r < N; r++) {
         h[r] = gather(before + r, z.R, lanes);
         rate[r] = gather(A + r, z.R, lanes) * S(1 / LN2);
     }
-    for (int64_t t = 0; t < length; t++)
-        for (int r = 0; r < N; r++) {
-            h[r] = exp2<S>(rows.dt[t] * rate[r]) * h[r] + rows.u[t] * B[t * z.row + r];
-            y[t] += h[r] * C[t * z.row + r];
-        }
+    for (int64_t t = 0, p = 0; p <= pieces.count; p++) {
+        for (; t < pieces.end[p]; t++)
+            for (int r = 0; r < N; r++) {
+                h[r] = exp2<S>(rows.dt[t] * rate[r]) * h[r] + rows.u[t] * B[t * z.row + r];
+                y[t] += h[r] * C[t * z.row + r];
+            }
+        if (p < pieces.count)
+            for (int r = 0; r < N; r++) h[r] = V<S>{};
+    }
     for (int r = 0; r < N; r++) scatter(after + r, z.R, h[r], lanes);
 }
 
@@ -148,6 +165,7 @@ void forward_unit(const Sizes<S> &z, int64_t b, int64_t unit, const S *x, const 
     for (int64_t n = 0; n < z.chunks(); n++) {
         const int64_t t0 = n * z.chunk, length = z.T - t0 < z.chunk ? z.T - t0 : z.chunk;
         const S *B_n = B + (b * z.T + t0) * z.row, *C_n = C + (b * z.T + t0) * z.row;
+        const Pieces pieces(z.starts ? z.starts + b * z.T + t0 : nullptr, length);
         for (int64_t i = unit * CHANNELS; i < end; i += LANES<S>) {
             const int64_t lanes = z.lanes(i), at = (b * z.T + t0) * z.I + i;
             Rows<S> rows;
@@ -158,9 +176,9 @@ void forward_unit(const Sizes<S> &z, int64_t b, int64_t unit, const S *x, const 
             S *after = states + z.state(b, n + 1, i);
             int64_t r = 0;
             for (; r + N <= z.R; r += N)
-                forward_states<S, N>(z, rows, A + i * z.R + r, B_n + r, C_n + r, before + r, after + r, y, length, lanes);
+                forward_states<S, N>(z, rows, A + i * z.R + r, B_n + r, C_n + r, before + r, after + r, y, pieces, lanes);
             for (; r < z.R; r++)
-                forward_states<S, 1>(z, rows, A + i * z.R + r, B_n + r, C_n + r, before + r, after + r, y, length, lanes);
+                forward_states<S, 1>(z, rows, A + i * z.R + r, B_n + r, C_n + r, before + r, after + r, y, pieces, lanes);
             for (int64_t t = 0; t < length; t++) store(y_BTI + at + t * z.I, y[t], lanes);
         }
     }
@@ -174,8 +192,8 @@ template <typename S> struct Sums {
 // The states r .. r + N - 1 of LANES channels, first forward again, then backward.
 template <typename S, int N>
 void backward_states(const Sizes<S> &z, const Rows<S> &rows, const V<S> *dy, const S *A, const S *B, const S *C,
-                     const S *before, S *carry, S *dA, Sums<S> &sums, V<S> (*dB)[N], V<S> (*dC)[N], int64_t length,
-                     int64_t lanes) {
+                     const S *before, S *carry, S *dA, Sums<S> &sums, V<S> (*dB)[N], V<S> (*dC)[N],
+                     const Pieces &pieces, int64_t lanes) {
     V<S> h[CHUNK + 1][N], decay[CHUNK][N], rate[N], dh[N], drate[N];
     for (int r = 0; r < N; r++) {
         h[0][r] = gather(before + r, z.R, lanes);
@@ -183,12 +201,21 @@ void backward_states(const Sizes<S> &z, const Rows<S> &rows, const V<S> *dy, con
         dh[r] = gather(carry + r, z.R, lanes);
         drate[r] = gather(dA + r, z.R, lanes);
     }
-    for (int64_t t = 0; t < length; t++)
-        for (int r = 0; r < N; r++) {
-            decay[t][r] = exp2<S>(rows.dt[t] * rate[r]);
-            h[t + 1][r] = decay[t][r] * h[t][r] + rows.u[t] * B[t * z.row + r];
+    for (int64_t t = 0, p = 0; p <= pieces.count; p++) {
+        for (; t < pieces.end[p]; t++)
+            for (int r = 0; r < N; r++) {
+                decay[t][r] = exp2<S>(rows.dt[t] * rate[r]);
+                h[t + 1][r] = decay[t][r] * h[t][r] + rows.u[t] * B[t * z.row + r];
+            }
+        if (p < pieces.count) {
+            for (int r = 0; r < N; r++) {
+                decay[t][r] = V<S>{};
+                h[t + 1][r] = rows.u[t] * B[t * z.row + r];
+            }
+            t++;
         }
-    for (int64_t t = length - 1; t >= 0; t--)
+    }
+    for (int64_t t = pieces.end[pieces.count] - 1; t >= 0; t--)
         for (int r = 0; r < N; r++) {
             dh[r] += dy[t] * C[t * z.row + r];
             dC[t][r] += dy[t] * h[t + 1][r];
@@ -209,14 +236,14 @@ void backward_states(const Sizes<S> &z, const Rows<S> &rows, const V<S> *dy, con
 template <typename S, int N>
 void backward_unit_states(const Sizes<S> &z, const Rows<S> *rows, const V<S> (*dy)[CHUNK], const S *A, const S *B,
                           const S *C, const S *before, S *carry, S *dA, Sums<S> *sums, S *dB_TR, S *dC_TR,
-                          int64_t length, int64_t channels) {
+                          const Pieces &pieces, int64_t channels) {
     V<S> dB[CHUNK][N] = {}, dC[CHUNK][N] = {};
     for (int64_t i = 0, k = 0; i < channels; i += LANES<S>, k++) {
         const int64_t lanes = channels - i < LANES<S> ? channels - i : LANES<S>;
         backward_states<S, N>(z, rows[k], dy[k], A + i * z.R, B, C, before + i * z.R, carry + i * z.R, dA + i * z.R,
-                              sums[k], dB, dC, length, lanes);
+                              sums[k], dB, dC, pieces, lanes);
     }
-    for (int64_t t = 0; t < length; t++)
+    for (int64_t t = 0; t < pieces.end[pieces.count]; t++)
         for (int r = 0; r < N; r++) {
             dB_TR[t * z.R + r] = sum<S>(dB[t][r]);
             dC_TR[t * z.R + r] = sum<S>(dC[t][r]);
@@ -248,14 +275,15 @@ void backward_unit(const Sizes<S> &z, int64_t b, int64_t unit, const S *x, const
         }
         const S *before = states + z.state(b, n, i0);
         const S *B_n = B + (b * z.T + t0) * z.row, *C_n = C + (b * z.T + t0) * z.row;
+        const Pieces pieces(z.starts ? z.starts + b * z.T + t0 : nullptr, length);
         S *dB_n = dB + ((unit * z.batch + b) * z.T + t0) * z.R, *dC_n = dC + ((unit * z.batch + b) * z.T + t0) * z.R;
         int64_t r = 0;
         for (; r + N <= z.R; r += N)
             backward_unit_states<S, N>(z, rows, dy, A + r, B_n + r, C_n + r, before + r, carry + r, dA + r, sums,
-                                       dB_n + r, dC_n + r, length, channels);
+                                       dB_n + r, dC_n + r, pieces, channels);
         for (; r < z.R; r++)
             backward_unit_states<S, 1>(z, rows, dy, A + r, B_n + r, C_n + r, before + r, carry + r, dA + r, sums,
-                                       dB_n + r, dC_n + r, length, channels);
+                                       dB_n + r, dC_n + r, pieces, channels);
         for (int64_t i = 0, k = 0; i < channels; i += LANES<S>, k++) {
             const int64_t lanes = z.lanes(i0 + i);
             V<S> skip = load(D + i0 + i, lanes), dskip = load(dD + b * z.I + i0 + i, lanes);

@@ -3,7 +3,8 @@
     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t,    y_t = C_t . h_t + D x_t      (Gu and Dao 2023; FORMULAS section 1.3)
 
 The second engine, beside `recurrence.py`: B_t and C_t are shared by all channels, so the state is I x R numbers that
-no matmul makes. Three functions over x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I and a state_BIR, with equal results.
+no matmul makes. Three functions over x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I and a state_BIR, with equal results; where
+starts_BT says that a document begins, the decay is 0. A step dt of 0 changes nothing: padding.
 The chunked form keeps one state a chunk for its backward and computes the others again: its memory grows with T I, not
 with T I R. On a CPU it runs a kernel (`scan_kernel.py`), elsewhere, and where that cannot be built, in torch.
 """
@@ -11,6 +12,7 @@ with T I R. On a CPU it runs a kernel (`scan_kernel.py`), elsewhere, and where t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,28 +23,47 @@ from isostate.mixers import scan_kernel
 CHUNK = 64  # positions: faster than 32 by a tenth on two threads (NOTEBOOK, 2026-11-26); the most that the kernel takes
 
 Gradients = tuple[Tensor, ...]  # of x, dt, A, B, C, D
+Run = Callable[..., tuple[Tensor, Tensor]]
 
 
 def recurrent(
-    x_BTI: Tensor, dt_BTI: Tensor, A_IR: Tensor, B_BTR: Tensor, C_BTR: Tensor, D_I: Tensor, state_BIR: Tensor
+    x_BTI: Tensor,
+    dt_BTI: Tensor,
+    A_IR: Tensor,
+    B_BTR: Tensor,
+    C_BTR: Tensor,
+    D_I: Tensor,
+    state_BIR: Tensor,
+    starts_BT: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The definition, one position after another. Returns y_BTI and the last state."""
     reads = []
     for t in range(x_BTI.shape[1]):
         dt_BI1 = dt_BTI[:, t, :, None]
+        if starts_BT is not None:
+            state_BIR = state_BIR.masked_fill(starts_BT[:, t, None, None], 0.0)
         state_BIR = (dt_BI1 * A_IR).exp() * state_BIR + dt_BI1 * x_BTI[:, t, :, None] * B_BTR[:, t, None, :]
         reads.append((state_BIR * C_BTR[:, t, None, :]).sum(-1))
     return torch.stack(reads, dim=1) + D_I * x_BTI, state_BIR
 
 
 def parallel(
-    x_BTI: Tensor, dt_BTI: Tensor, A_IR: Tensor, B_BTR: Tensor, C_BTR: Tensor, D_I: Tensor, state_BIR: Tensor
+    x_BTI: Tensor,
+    dt_BTI: Tensor,
+    A_IR: Tensor,
+    B_BTR: Tensor,
+    C_BTR: Tensor,
+    D_I: Tensor,
+    state_BIR: Tensor,
+    starts_BT: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """All positions at once: a span of positions decays and adds, two spans compose, and spans double in length.
 
     Decays are multiplied and never divided by, so that small ones only lose what is lost anyway.
     """
     decay_BTIR = (dt_BTI.unsqueeze(-1) * A_IR).exp()
+    if starts_BT is not None:
+        decay_BTIR = decay_BTIR.masked_fill(starts_BT[..., None, None], 0.0)
     state_BTIR = (dt_BTI * x_BTI).unsqueeze(-1) * B_BTR.unsqueeze(2)
     first_B1IR = torch.addcmul(state_BTIR[:, :1], decay_BTIR[:, :1], state_BIR.unsqueeze(1))
     state_BTIR = torch.cat([first_B1IR, state_BTIR[:, 1:]], dim=1)
@@ -59,10 +80,17 @@ def parallel(
 
 
 def chunked(
-    x_BTI: Tensor, dt_BTI: Tensor, A_IR: Tensor, B_BTR: Tensor, C_BTR: Tensor, D_I: Tensor, state_BIR: Tensor
+    x_BTI: Tensor,
+    dt_BTI: Tensor,
+    A_IR: Tensor,
+    B_BTR: Tensor,
+    C_BTR: Tensor,
+    D_I: Tensor,
+    state_BIR: Tensor,
+    starts_BT: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Chunk after chunk; of each, the backward keeps the state before it."""
-    return _Chunked.apply(x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, state_BIR, torch.is_grad_enabled())
+    return _Chunked.apply(x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, state_BIR, starts_BT, torch.is_grad_enabled())
 
 
 FORMS = {"recurrent": recurrent, "parallel": parallel, "chunked": chunked}
@@ -72,25 +100,25 @@ class _Chunked(torch.autograd.Function):
     """Saves its inputs and states_BNIR: the given one, then that after each chunk; without gradients only the last."""
 
     @staticmethod
-    def forward(ctx, x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, state_BIR, keeps_states):
+    def forward(ctx, x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I, state_BIR, starts_BT, keeps_states):
         inputs = (x_BTI, dt_BTI, A_IR, B_BTR, C_BTR, D_I)
         n_states = -(-x_BTI.shape[1] // CHUNK) + 1 if keeps_states else 1
         states_BNIR = state_BIR.new_empty(state_BIR.shape[0], n_states, *state_BIR.shape[1:])
         states_BNIR[:, 0] = state_BIR
-        y_BTI = (scan_kernel.forward if scan_kernel.serves(x_BTI) else _forward)(*inputs, states_BNIR, CHUNK)
-        ctx.save_for_backward(*inputs, states_BNIR)
+        y_BTI = (scan_kernel.forward if scan_kernel.serves(x_BTI) else _forward)(*inputs, states_BNIR, starts_BT, CHUNK)
+        ctx.save_for_backward(*inputs, states_BNIR, starts_BT)
         ctx.set_materialize_grads(False)
         return y_BTI, states_BNIR[:, -1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy_BTI, dstate_BIR):
-        *inputs, states_BNIR = ctx.saved_tensors
+        *inputs, states_BNIR, starts_BT = ctx.saved_tensors
         dy_BTI = torch.zeros_like(inputs[0]) if dy_BTI is None else dy_BTI
         # The gradient of the state before the chunk in hand, changed in place.
         carry_BIR = torch.zeros_like(states_BNIR[:, 0]) if dstate_BIR is None else dstate_BIR.clone()
         run: Callable[..., Gradients] = scan_kernel.backward if scan_kernel.serves(dy_BTI) else _backward
-        return *run(*inputs, states_BNIR, dy_BTI, carry_BIR, CHUNK), carry_BIR, None
+        return *run(*inputs, states_BNIR, starts_BT, dy_BTI, carry_BIR, CHUNK), carry_BIR, None, None
 
 
 def _forward(
@@ -101,6 +129,7 @@ def _forward(
     C_BTR: Tensor,
     D_I: Tensor,
     states_BNIR: Tensor,
+    starts_BT: Tensor | None,
     chunk: int,
 ) -> Tensor:
     """y_BTI; fills states_BNIR from the first on, or changes the only one."""
@@ -109,7 +138,8 @@ def _forward(
     for n, positions in enumerate(_chunks(x_BTI.shape[1], chunk)):
         x_BCI, dt_BCI, B_BCR, C_BCR = (x[:, positions] for x in (x_BTI, dt_BTI, B_BTR, C_BTR))
         before, after = (n, n + 1) if keeps_states else (0, 0)
-        values = parallel(x_BCI, dt_BCI, A_IR, B_BCR, C_BCR, D_I, states_BNIR[:, before])
+        starts_BC = None if starts_BT is None else starts_BT[:, positions]
+        values = parallel(x_BCI, dt_BCI, A_IR, B_BCR, C_BCR, D_I, states_BNIR[:, before], starts_BC)
         y_BTI[:, positions], states_BNIR[:, after] = values
     return y_BTI
 
@@ -122,6 +152,7 @@ def _backward(
     C_BTR: Tensor,
     D_I: Tensor,
     states_BNIR: Tensor,
+    starts_BT: Tensor | None,
     dy_BTI: Tensor,
     carry_BIR: Tensor,
     chunk: int,
@@ -133,8 +164,9 @@ def _backward(
         x_BCI, dt_BCI, B_BCR, C_BCR = (x[:, positions] for x in (x_BTI, dt_BTI, B_BTR, C_BTR))
         given = (x_BCI, dt_BCI, A_IR, B_BCR, C_BCR, D_I, states_BNIR[:, n])
         leaves = [x.detach().requires_grad_() for x in given]
+        again: Run = partial(parallel, starts_BT=None if starts_BT is None else starts_BT[:, positions])
         with torch.enable_grad():
-            values = parallel(*leaves)
+            values = again(*leaves)
         grads = torch.autograd.grad(values, leaves, [dy_BTI[:, positions], carry_BIR])
         dx_BTI[:, positions], ddt_BTI[:, positions], dA_own_IR, dB_BTR[:, positions], dC_BTR[:, positions] = grads[:5]
         dA_IR += dA_own_IR

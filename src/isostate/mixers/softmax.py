@@ -3,6 +3,9 @@
     y_t = sum_{s<=t} softmax_s(q_t . k_s / sqrt(K) - slope (t - s)) v_s
 
 As a recurrence its state is the KV cache: it grows by 2 G K elements a token, and its feature map is infinite.
+
+When to use it: where a token must be found again exactly, however far back, and the cache fits; as the reference that
+a fixed state is measured against. A step reads the whole cache, so its time and memory grow with the context.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 
-from isostate.mixers import fused
+from isostate.mixers import fused, packed_attention
 from isostate.mixers.contract import Causal, Form, State
-from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes
+from isostate.mixers.documents import Documents
+from isostate.mixers.packed_attention import Sight
+from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, fill_heads
+from isostate.mixers.scores import attend_densely, causal_bias, per_query_head
 from isostate.quantities import Cost, StateSize
 
 # Queries of one call to the fused kernel: bounds the bias matrix to H x 512 x S.
@@ -89,11 +94,33 @@ class SoftmaxConfig(AttentionConfig):
 
 @dataclass(frozen=True)
 class KeyValueState(State):
-    """The cache: keys (rotated already, where positions are rotary) and values of the S positions remembered."""
+    """The cache: keys (rotated already, where positions are rotary) and values of the S positions remembered.
+
+    Where rows remember different numbers, the first `begins_B` of a row are none of its own.
+    """
 
     k_BGSK: Tensor
     v_BGSV: Tensor
-    position: int = 0
+    position: int | Tensor = 0
+    begins_B: Tensor | None = None
+
+    @property
+    def padding(self) -> int:
+        if self.begins_B is None:
+            return 0
+        _, heads, _, size = self.k_BGSK.shape
+        return 2 * heads * size * int(self.begins_B.sum())
+
+    @property
+    def common_position(self) -> int:
+        """Where rows do not differ."""
+        assert isinstance(self.position, int)
+        return self.position
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether rows differ."""
+        return isinstance(self.position, Tensor) or self.begins_B is not None
 
     def append(self, k_BGTK: Tensor, v_BGTV: Tensor, keep: int | None = None, sinks: int = 0) -> KeyValueState:
         """With the new positions at the end; only the last `keep`, where given, and the first `sinks`."""
@@ -175,73 +202,6 @@ def chunked(
 FORMS = {"recurrent": recurrent, "parallel": parallel, "chunked": chunked}
 
 
-def attend_densely(
-    q_BHTK: Tensor,
-    k_BGSK: Tensor,
-    v_BGSV: Tensor,
-    slopes_H: Tensor | None,
-    window: int | None = None,
-    dropout: float = 0.0,
-    cap: float | None = None,
-    sinks: int = 0,
-    gap: int = 0,
-) -> Tensor:
-    """The last T of S positions query all S, causally, within `window`. Holds all scores."""
-    k_BHSK, v_BHSV = per_query_head(k_BGSK, q_BHTK.shape[1]), per_query_head(v_BGSV, q_BHTK.shape[1])
-    queries, keys = q_BHTK.shape[2], k_BHSK.shape[2]
-    bias = causal_bias(queries, keys, slopes_H, q_BHTK.dtype, q_BHTK.device, window, sinks, gap)
-    scores_BHTS = capped((q_BHTK * score_scale(q_BHTK, cap)) @ k_BHSK.mT, cap) + bias
-    return drop_weights(scores_BHTS.softmax(-1), dropout) @ v_BHSV
-
-
-def score_scale(q_BHTK: Tensor, cap: float | None) -> float:
-    """1 / sqrt(K), over the cap where there is one."""
-    return q_BHTK.shape[-1] ** -0.5 / (1.0 if cap is None else cap)
-
-
-def capped(scores_BHTS: Tensor, cap: float | None) -> Tensor:
-    """Of scores over their cap: cap tanh(scores); as they are where there is no cap."""
-    return scores_BHTS if cap is None else scores_BHTS.tanh() * cap
-
-
-def drop_weights(weight_BHTS: Tensor, share: float) -> Tensor:
-    """Each weight is 0 with probability `share`, else larger by 1 / (1 - share)."""
-    return drop(weight_BHTS, share) if share else weight_BHTS
-
-
-def causal_bias(
-    queries: int,
-    keys: int,
-    slopes_H: Tensor | None,
-    dtype: torch.dtype,
-    device: torch.device,
-    window: int | None = None,
-    sinks: int = 0,
-    gap: int = 0,
-) -> Tensor:
-    """What is added to the scores of the last `queries` of `keys` positions: -slope * distance, -inf where unseen.
-
-    The first `sinks` keys are seen from however far; `gap` positions behind them are no longer there.
-    (H, queries, keys), or (1, queries, keys) without slopes.
-    """
-    query_T1 = torch.arange(keys - queries, keys, device=device).unsqueeze(-1)
-    distance_TS = query_T1 - torch.arange(keys, device=device)
-    if gap:
-        distance_TS[:, :sinks] += gap
-    unseen_TS = distance_TS < 0 if window is None else (distance_TS < 0) | (distance_TS >= window)
-    if sinks:
-        unseen_TS[:, :sinks] = distance_TS[:, :sinks] < 0
-    bias_HTS = torch.zeros(1, queries, keys, dtype=dtype, device=device)
-    if slopes_H is not None:
-        bias_HTS = -slopes_H[:, None, None] * distance_TS
-    return bias_HTS.masked_fill(unseen_TS, -torch.inf)
-
-
-def per_query_head(x_BGSK: Tensor, n_heads: int) -> Tensor:
-    """Repeats each key-value head for the query heads of its group."""
-    return x_BGSK if x_BGSK.shape[1] == n_heads else x_BGSK.repeat_interleave(n_heads // x_BGSK.shape[1], dim=1)
-
-
 class SoftmaxMixer(QKVMixer):
     """Projections around the three forms."""
 
@@ -250,9 +210,13 @@ class SoftmaxMixer(QKVMixer):
     def init_state(self, batch: int) -> KeyValueState:
         return empty_cache(self, batch)
 
-    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
+    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form, documents=None):
         dropout = self.config.attention_dropout if self.training else 0.0
-        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state, dropout, self.config.score_cap)
+        given = (q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state)
+        if documents is None and not state.is_ragged:
+            return FORMS[form](*given, dropout, self.config.score_cap)
+        sight = Sight(None, dropout, self.config.score_cap)
+        return packed_attention.FORMS[form](*given, documents or Documents.one(q_BHTK), sight)
 
 
 def empty_cache(mixer: QKVMixer, batch: int) -> KeyValueState:
@@ -275,22 +239,6 @@ def attention_cost(config: AttentionConfig, batch: int, n_scores: int) -> Cost:
     """
     scores = batch * config.n_heads * n_scores
     return Cost(4 * scores * config.head_dim, (5 if config.score_cap is None else 11) * scores, 0)
-
-
-def fill_heads(values: Any, default_heads: int) -> Any:
-    """Completes n_heads and head_dim from d_model: n_heads * head_dim = d_model unless both are given."""
-    if not isinstance(values, dict) or not isinstance(values.get("d_model"), int):
-        return values
-    values, width = dict(values), values["d_model"]
-    heads, size = values.get("n_heads"), values.get("head_dim")
-    if heads is None and size is None:
-        heads = values["n_heads"] = default_heads
-    for given, name, other in ((heads, "n_heads", "head_dim"), (size, "head_dim", "n_heads")):
-        if isinstance(given, int) and values.get(other) is None:
-            if given < 1 or width % given:
-                raise ValueError(f"{name} = {given}: must divide d_model = {width}; or give {other} too")
-            values[other] = width // given
-    return values
 
 
 def fill_kv_heads(values: Any) -> Any:

@@ -20,22 +20,13 @@ from pydantic import model_validator
 from torch import Tensor
 from torch.nn.functional import pad
 
-from isostate.mixers import fused
+from isostate.mixers import fused, packed_attention
 from isostate.mixers.contract import Causal, Form
+from isostate.mixers.documents import Documents
+from isostate.mixers.packed_attention import Sight
 from isostate.mixers.projections import QKVMixer
-from isostate.mixers.softmax import (
-    AttentionConfig,
-    KeyValueState,
-    attend_densely,
-    attention_cost,
-    capped,
-    causal_bias,
-    drop_weights,
-    empty_cache,
-    mixer_slopes,
-    per_query_head,
-    score_scale,
-)
+from isostate.mixers.scores import attend_densely, capped, causal_bias, drop_weights, per_query_head, score_scale
+from isostate.mixers.softmax import AttentionConfig, KeyValueState, attention_cost, empty_cache, mixer_slopes
 from isostate.quantities import Cost, StateSize
 
 MIN_BLOCK = 32  # smaller blocks lose more to the matmul's overhead than they save (NOTEBOOK, 2026-11-22)
@@ -98,7 +89,7 @@ def recurrent(
     reads = []
     for t in range(q_BHTK.shape[2]):
         state = state.append(k_BGTK[:, :, t : t + 1], v_BGTV[:, :, t : t + 1], window, sinks)
-        q_BH1K, gap = q_BHTK[:, :, t : t + 1], state.position - state.k_BGSK.shape[2]
+        q_BH1K, gap = q_BHTK[:, :, t : t + 1], state.common_position - state.k_BGSK.shape[2]
         reads.append(attend_densely(q_BH1K, state.k_BGSK, state.v_BGSV, slopes_H, None, dropout, cap, sinks, gap))
     return torch.cat(reads, dim=2), state
 
@@ -116,7 +107,7 @@ def parallel(
 ) -> tuple[Tensor, KeyValueState]:
     """All scores at once, those beyond the window masked."""
     both = state.append(k_BGTK, v_BGTV)
-    gap = both.position - both.k_BGSK.shape[2]
+    gap = both.common_position - both.k_BGSK.shape[2]
     y_BHTV = attend_densely(q_BHTK, both.k_BGSK, both.v_BGSV, slopes_H, window, dropout, cap, sinks, gap)
     return y_BHTV, state.append(k_BGTK, v_BGTV, window, sinks)
 
@@ -153,7 +144,7 @@ def chunked(
     bias_HNCS = _block_bias(block, n_blocks, before, slopes_H, window, q_BHTK.dtype, q_BHTK.device)
     if sinks:
         bias_HNCS = torch.cat(
-            [sink_bias(block, n_blocks, sinks, state.position, slopes_H, window, bias_HNCS), bias_HNCS], -1
+            [sink_bias(block, n_blocks, sinks, state.common_position, slopes_H, window, bias_HNCS), bias_HNCS], -1
         )
     weight_BHNCS = drop_weights((capped(q_BHNCK @ k_BHNSK.mT, cap) + bias_HNCS).softmax(-1), dropout)
     y_BHTV = (weight_BHNCS @ v_BHNSV).flatten(2, 3)[:, :, :T]
@@ -212,9 +203,10 @@ class WindowMixer(QKVMixer):
     def init_state(self, batch: int) -> KeyValueState:
         return empty_cache(self, batch)
 
-    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form):
-        slopes_H = mixer_slopes(self, q_BHTK)
-        dropout = self.config.attention_dropout if self.training else 0.0
-        config = self.config
-        options = (config.window, dropout, config.score_cap, config.sinks)
-        return FORMS[form](q_BHTK, k_BGTK, v_BGTV, slopes_H, state, *options)
+    def attend(self, q_BHTK, k_BGTK, v_BGTV, gate_BTH, state, form, documents=None):
+        config, dropout = self.config, self.config.attention_dropout if self.training else 0.0
+        sight = Sight(config.window, dropout, config.score_cap, config.sinks)
+        given = (q_BHTK, k_BGTK, v_BGTV, mixer_slopes(self, q_BHTK), state)
+        if documents is None and not state.is_ragged:
+            return FORMS[form](*given, config.window, dropout, config.score_cap, config.sinks)
+        return packed_attention.FORMS[form](*given, documents or Documents.one(q_BHTK), sight)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from isostate.mixers import Form, State, build_mixer
+from isostate.mixers import Documents, Form, State, build_mixer
 from isostate.mixers.convolution import ConvolutionState
 from isostate.model.config import ModelConfig
 from isostate.model.layers import ShortConvolution, build_mlp, build_norm
@@ -54,12 +54,14 @@ class Block(nn.Module):
         convolution = None if self.convolution is None else self.convolution.init_state(batch)
         return BlockState(self.mixer.init_state(batch), convolution)
 
-    def forward(self, z_BTD: Tensor, state: BlockState, form: Form) -> tuple[Tensor, BlockState]:
+    def forward(
+        self, z_BTD: Tensor, state: BlockState, form: Form, documents: Documents | None = None
+    ) -> tuple[Tensor, BlockState]:
         normed_BTD = x_BTD = self.mixer_norm(z_BTD)
         convolution = state.convolution
         if self.convolution is not None:
-            x_BTD, convolution = self.convolution(x_BTD, convolution)
-        y_BTD, mixer = self.mixer(x_BTD, state.mixer, form)
+            x_BTD, convolution = self.convolution(x_BTD, convolution, documents)
+        y_BTD, mixer = self.mixer(x_BTD, state.mixer, form, documents)
         z_BTD, carried = z_BTD + self._drop(y_BTD), BlockState(mixer, convolution)
         if self.mlp is None:
             return z_BTD, carried
@@ -67,9 +69,9 @@ class Block(nn.Module):
             normed_BTD = self.mlp_norm(z_BTD)
         return z_BTD + self._drop(self.mlp(normed_BTD)), carried
 
-    def alone(self, z_BTD: Tensor, form: Form) -> Tensor:
+    def alone(self, z_BTD: Tensor, form: Form, documents: Documents | None = None) -> Tensor:
         """From the empty state, and without the state after it."""
-        return self(z_BTD, self.init_state(z_BTD.shape[0]), form)[0]
+        return self(z_BTD, self.init_state(z_BTD.shape[0]), form, documents)[0]
 
     def _drop(self, y_BTD: Tensor) -> Tensor:
         return dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD

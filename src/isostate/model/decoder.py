@@ -1,6 +1,8 @@
 """The decoder: embeddings, blocks (`block.py`), norm, head.
 
 Its state is the tuple of its layers' states: what a sequence carries from one segment to the next.
+Given `documents`, tokens of one see nothing of another, and positions count from where each begins; a target that is
+negative, behind a document's end or at padding is none: losses leave it out. Features of padding mean nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
-from isostate.mixers import Form, Mixer, State
+from isostate.mixers import Documents, Form, Mixer, State
+from isostate.mixers.documents import positions_of
 from isostate.model.block import Block, BlockState
 from isostate.model.config import ModelConfig
 from isostate.model.head import logits_of, mean_loss, token_losses
@@ -32,8 +35,8 @@ class DecoderState(State):
     layers: tuple[BlockState, ...]
 
     @property
-    def position(self) -> int:
-        """Tokens read so far."""
+    def position(self) -> int | Tensor:
+        """Tokens read so far; position_B of each row's document where they differ."""
         return cast(Any, self.layers[0].mixer).position
 
 
@@ -61,71 +64,112 @@ class Decoder(nn.Module):
         return DecoderState(tuple(block.init_state(batch) for block in blocks))
 
     def features(
-        self, tokens_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
+        self,
+        tokens_BT: Tensor,
+        state: DecoderState | None = None,
+        form: Form = "chunked",
+        documents: Documents | None = None,
     ) -> tuple[Tensor, DecoderState]:
         """x_BTD after the last norm, and the state; `state=None` is the empty one. Drops in training mode only."""
         state = self.init_state(tokens_BT.shape[0]) if state is None else state
-        z_BTD = self._embed(tokens_BT, state.position)
+        z_BTD = self._embed(tokens_BT, state.position, documents)
         layers = []
         for block, layer in zip(self.blocks, state.layers, strict=True):
-            z_BTD, layer = block(z_BTD, layer, form)
+            z_BTD, layer = block(z_BTD, layer, form, documents)
             layers.append(layer)
         return self.final_norm(z_BTD), DecoderState(tuple(layers))
 
     def forward(
-        self, tokens_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
+        self,
+        tokens_BT: Tensor,
+        state: DecoderState | None = None,
+        form: Form = "chunked",
+        documents: Documents | None = None,
     ) -> tuple[Tensor, DecoderState]:
         """logits_BTU and the state."""
-        x_BTD, state = self.features(tokens_BT, state, form)
+        x_BTD, state = self.features(tokens_BT, state, form, documents)
         return logits_of(x_BTD, self.head_weight_UD, self.config.logit_cap), state
 
     def loss(
-        self, tokens_BT: Tensor, targets_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
+        self,
+        tokens_BT: Tensor,
+        targets_BT: Tensor,
+        state: DecoderState | None = None,
+        form: Form = "chunked",
+        documents: Documents | None = None,
     ) -> tuple[Tensor, DecoderState]:
         """Mean loss in nats a token, differentiable, and the state."""
-        x_BTD, state = self.features(tokens_BT, state, form)
-        return self._mean_loss(x_BTD, targets_BT), state
+        x_BTD, state = self.features(tokens_BT, state, form, documents)
+        return self._mean_loss(x_BTD, targets_BT, documents), state
 
     def train_loss(
-        self, tokens_BT: Tensor, targets_BT: Tensor, form: Form = "chunked", recompute: Recompute = "none"
+        self,
+        tokens_BT: Tensor,
+        targets_BT: Tensor,
+        form: Form = "chunked",
+        recompute: Recompute = "none",
+        documents: Documents | None = None,
     ) -> Tensor:
         """The loss of sequences from their beginning, no state kept: what a training step calls.
 
         `recompute="blocks"` keeps each block's input alone and runs the block again in backward: the same gradients,
         bit for bit, in less memory and more time.
         """
-        z_BTD = self._embed(tokens_BT, 0)
+        z_BTD = self._embed(tokens_BT, 0, documents)
         for block in cast(list[Block], list(self.blocks)):
             if recompute == "blocks":
                 draws = self.training and block.draws
-                z_BTD = checkpoint(block.alone, z_BTD, form, use_reentrant=False, preserve_rng_state=draws)
+                z_BTD = checkpoint(block.alone, z_BTD, form, documents, use_reentrant=False, preserve_rng_state=draws)
             else:
-                z_BTD = block.alone(z_BTD, form)
-        return self._mean_loss(self.final_norm(z_BTD), targets_BT)
+                z_BTD = block.alone(z_BTD, form, documents)
+        return self._mean_loss(self.final_norm(z_BTD), targets_BT, documents)
 
     @torch.no_grad()
     def token_losses(
-        self, tokens_BT: Tensor, targets_BT: Tensor, state: DecoderState | None = None, form: Form = "chunked"
+        self,
+        tokens_BT: Tensor,
+        targets_BT: Tensor,
+        state: DecoderState | None = None,
+        form: Form = "chunked",
+        documents: Documents | None = None,
     ) -> tuple[Tensor, DecoderState]:
-        """losses_BT in nats, for evaluation (nothing is dropped), and the state."""
+        """losses_BT in nats, for evaluation (nothing is dropped), and the state. Zero where there is no target."""
         with _evaluating(self):
-            x_BTD, state = self.features(tokens_BT, state, form)
-        losses_M = token_losses(x_BTD.flatten(0, 1), self.head_weight_UD, targets_BT.flatten(), self.config.logit_cap)
-        return losses_M.view(targets_BT.shape), state
+            x_BTD, state = self.features(tokens_BT, state, form, documents)
+        targets_M = targets_BT.flatten() if documents is None else targets_BT.flatten().clamp(min=0)
+        losses_M = token_losses(x_BTD.flatten(0, 1), self.head_weight_UD, targets_M, self.config.logit_cap)
+        losses_BT = losses_M.view(targets_BT.shape)
+        return losses_BT if documents is None else losses_BT * has_target(targets_BT, documents), state
 
-    def _mean_loss(self, x_BTD: Tensor, targets_BT: Tensor) -> Tensor:
-        return mean_loss(x_BTD.flatten(0, 1), self.head_weight_UD, targets_BT.flatten(), self.config.logit_cap)
+    def _mean_loss(self, x_BTD: Tensor, targets_BT: Tensor, documents: Documents | None) -> Tensor:
+        x_MD, targets_M = x_BTD.flatten(0, 1), targets_BT.flatten()
+        if documents is not None:
+            kept_M = has_target(targets_BT, documents).flatten().nonzero().squeeze(1)
+            if not len(kept_M):
+                return x_MD.sum() * 0.0
+            x_MD, targets_M = x_MD.index_select(0, kept_M), targets_M[kept_M]
+        return mean_loss(x_MD, self.head_weight_UD, targets_M, self.config.logit_cap)
 
-    def _embed(self, tokens_BT: Tensor, start: int) -> Tensor:
+    def _embed(self, tokens_BT: Tensor, start: int | Tensor, documents: Documents | None = None) -> Tensor:
         """Raises UserError where learned positions end before the last token."""
-        config, end = self.config, start + tokens_BT.shape[1]
+        config, places = self.config, positions_of(tokens_BT, start, documents)
+        if documents is not None and documents.padding_BT is not None and isinstance(places, Tensor):
+            places = places.masked_fill(documents.padding_BT, 0)
+        start, end = (places, places + tokens_BT.shape[1]) if isinstance(places, int) else (0, int(places.max()) + 1)
         config.check_context(end)
         z_BTD = self.embedding(tokens_BT)
         if self.embedding_of_positions_SD is not None:
-            z_BTD = z_BTD + self.embedding_of_positions_SD[start:end]
+            z_BTD = z_BTD + self.embedding_of_positions_SD[slice(start, end) if isinstance(places, int) else places]
         elif config.position_embedding == "sinusoidal":
-            z_BTD = z_BTD * config.d_model**0.5 + sinusoids(start, end, config.d_model, z_BTD.dtype, z_BTD.device)
+            of_positions = sinusoids(start, end, config.d_model, z_BTD.dtype, z_BTD.device)
+            of_positions = of_positions if isinstance(places, int) else of_positions[places]
+            z_BTD = z_BTD * config.d_model**0.5 + of_positions
         return dropout(z_BTD, config.dropout, self.training) if config.dropout else z_BTD
+
+
+def has_target(targets_BT: Tensor, documents: Documents) -> Tensor:
+    """Whether a position has a next token to predict that is of its own document."""
+    return documents.predicts_BT & (targets_BT >= 0)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu, silu
 
-from isostate.mixers.convolution import ConvolutionState, convolve
+from isostate.mixers import Documents
+from isostate.mixers.convolution import ConvolutionState, convolve, remembered
 from isostate.mixers.normalisation import EPS, rms_norm
 from isostate.mixers.projections import projection
 
@@ -102,7 +103,9 @@ class ShortConvolution(nn.Module):
         taps, d_model = self.taps_WD.shape
         return ConvolutionState(self.taps_WD.new_zeros(batch, taps - 1, d_model))
 
-    def forward(self, x_BTD: Tensor, state: ConvolutionState) -> tuple[Tensor, ConvolutionState]:
+    def forward(
+        self, x_BTD: Tensor, state: ConvolutionState, documents: Documents | None = None
+    ) -> tuple[Tensor, ConvolutionState]:
         x_BSD = torch.cat([state.past_BWD, x_BTD], dim=1)
-        y_BTD = convolve(x_BSD, self.taps_WD)
-        return y_BTD, ConvolutionState(x_BSD[:, x_BTD.shape[1] :])
+        y_BTD = convolve(x_BSD, self.taps_WD, documents=documents)
+        return y_BTD, ConvolutionState(remembered(x_BSD, len(self.taps_WD), documents))

@@ -1,7 +1,8 @@
 """Held-out loss at a context: in nats a token, in bits a byte, and by position in the context.
 
 A context longer than training's is read in segments of the training context, the state carried from one to the next:
-what a recurrent model does when it generates. Losses are summed in float64, in one order.
+what a recurrent model does when it generates. Losses are summed in float64, in one order. With document masks a token
+that begins a document is predicted by none: it counts neither as a token nor in bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from isostate.model import Decoder
+from isostate.train.windows import given
 
 TOKENS_AT_ONCE = 8192  # of one segment, all windows together: bounds memory; part of the order of sums, so it is fixed
 
@@ -51,27 +53,28 @@ def evaluate(
     segment: int,
     token_bytes: np.ndarray,
     should_stop: Callable[[], bool] = lambda: False,
+    document_mask: bool = False,
     tokens_at_once: int = TOKENS_AT_ONCE,
 ) -> Evaluation:
     """Evaluates `windows`, tokens (n, context + 1), by `segment` tokens. Raises InterruptedEvaluationError."""
     n_windows, context = windows.shape[0], windows.shape[1] - 1
-    at_once = max(1, tokens_at_once // min(segment, context))
-    sums_T = torch.zeros(context, dtype=torch.float64)
+    total_bytes, at_once = 0, max(1, tokens_at_once // min(segment, context))
+    sums_T, counts_T = torch.zeros(context, dtype=torch.float64), torch.zeros(context, dtype=torch.int64)
     with torch.no_grad():  # not inference_mode: a table that a module caches here must still serve training
         for first in range(0, n_windows, at_once):
             tokens_BT = torch.from_numpy(windows[first : first + at_once])
-            start = 0
-            for losses_BT in _segment_losses(model, tokens_BT, segment):
+            start, targets_BT = 0, given(tokens_BT, document_mask).targets_BT
+            counts_T += (targets_BT >= 0).sum(0)
+            total_bytes += int(token_bytes[targets_BT[targets_BT >= 0].numpy()].sum(dtype=np.int64))
+            for losses_BT in _segment_losses(model, tokens_BT, segment, document_mask):
                 sums_T[start : start + losses_BT.shape[1]] += losses_BT.double().sum(dim=0)
                 start += losses_BT.shape[1]
                 if should_stop():
                     raise InterruptedEvaluationError
-    total_nats = sums_T.sum().item()
-    total_bytes = int(token_bytes[windows[:, 1:]].sum(dtype=np.int64))
-    edges = bucket_edges(context)
-    means = [sums_T[a:b].sum().item() / (n_windows * (b - a)) for a, b in pairwise(edges)]
-    n_tokens = n_windows * context
-    return Evaluation(total_nats / n_tokens, total_nats / math.log(2) / total_bytes, n_tokens, edges, means)
+    total_nats, n_tokens, edges = sums_T.sum().item(), int(counts_T.sum()), bucket_edges(context)
+    means = [_mean(sums_T[a:b].sum().item(), int(counts_T[a:b].sum())) for a, b in pairwise(edges)]
+    bits_per_byte = _mean(total_nats / math.log(2), total_bytes)
+    return Evaluation(_mean(total_nats, n_tokens), bits_per_byte, n_tokens, edges, means)
 
 
 def bucket_edges(context: int) -> list[int]:
@@ -79,13 +82,18 @@ def bucket_edges(context: int) -> list[int]:
     return [0, *(2**n for n in range((context - 1).bit_length())), context]
 
 
-def _segment_losses(model: Decoder, tokens_BT: Tensor, segment: int) -> Iterator[Tensor]:
+def _segment_losses(model: Decoder, tokens_BT: Tensor, segment: int, document_mask: bool) -> Iterator[Tensor]:
     """Losses (B, up to `segment`) of one segment after another, the state carried."""
     state = None
     for start in range(0, tokens_BT.shape[1] - 1, segment):
-        inputs_BT = tokens_BT[:, start : start + segment + 1]
-        losses_BT, state = model.token_losses(inputs_BT[:, :-1].contiguous(), inputs_BT[:, 1:].contiguous(), state)
+        part = given(tokens_BT[:, start : start + segment + 1], document_mask)
+        losses_BT, state = model.token_losses(part.inputs_BT, part.targets_BT, state, documents=part.documents)
         yield losses_BT
+
+
+def _mean(total: float, count: int) -> float:
+    """NaN of nothing."""
+    return total / count if count else math.nan
 
 
 def _finite(value: float) -> float | None:

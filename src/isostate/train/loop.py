@@ -28,6 +28,7 @@ from isostate.train.journal import Emit, Journal
 from isostate.train.optimizer import OPTIMIZERS
 from isostate.train.reproducible import reproducible
 from isostate.train.schedule import learning_rate
+from isostate.train.windows import given
 
 Outcome = Literal["done", "diverged", "stopped"]
 
@@ -149,11 +150,13 @@ class _Training:
         """Loss (nats a token, mean of the batch) and the norm of its gradient, which the optimizer now holds."""
         data, seed, step = self.config.data, self.config.seed, self.progress.step
         tokens = batch(self.shards, "train", data.context, self.config.batch_size, seed, step, data.documents)
-        losses = []
-        for part_BT in torch.from_numpy(tokens).chunk(self.config.train.accumulate):  # equal: RunConfig sees to it
-            inputs_BT, targets_BT = part_BT[:, :-1].contiguous(), part_BT[:, 1:].contiguous()
-            loss = self.model.train_loss(inputs_BT, targets_BT, recompute=self.config.train.recompute)
-            (loss / self.config.train.accumulate).backward()
+        pieces = torch.from_numpy(tokens).chunk(self.config.train.accumulate)  # equal: RunConfig sees to it
+        parts = [given(piece_BT, data.document_mask) for piece_BT in pieces]
+        n_targets, recompute, losses = max(sum(part.n_targets for part in parts), 1), self.config.train.recompute, []
+        for part in parts:
+            loss = self.model.train_loss(part.inputs_BT, part.targets_BT, "chunked", recompute, part.documents)
+            loss = loss * (len(parts) * part.n_targets / n_targets)  # 1, unless document masks leave some out
+            (loss / len(parts)).backward()
             losses.append(loss.detach())
         return torch.stack(losses).mean(), self.optimizer.gradient_norm()
 
@@ -176,7 +179,9 @@ class _Training:
         evaluations = {}
         for context in config.eval.contexts:
             windows, token_bytes = self.windows[context, n_tokens], self.shards.token_bytes
-            evaluations[context] = evaluate(self.model, windows, config.data.context, token_bytes, self.should_stop)
+            evaluations[context] = evaluate(
+                self.model, windows, config.data.context, token_bytes, self.should_stop, config.data.document_mask
+            )
         self.journal.time(step)
         for context, evaluation in evaluations.items():
             self.journal.append("eval", step, context=context, **evaluation.row())
