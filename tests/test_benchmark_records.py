@@ -144,3 +144,9 @@ def test_the_chunk_rule_chooses_within_its_bound_of_the_best(monkeypatch):
         ratio = row["ms"][str(row["chosen"])] / min(row["ms"].values())
         assert ratio == pytest.approx(row["times_best"], abs=1e-3)
         assert ratio <= record("chunk_rule")["bound"] == 1.1
+
+
+def test_packed_documents_cost_softmax_attention_less_than_whole_rows():
+    shares = record("packed_documents")["shares"]
+    assert shares["softmax 2048"] <= 0.7
+    assert shares["softmax 8192"] <= 0.4

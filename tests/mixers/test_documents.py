@@ -221,6 +221,21 @@ def test_a_ragged_state_counts_what_each_row_would_carry_alone(config):
     assert state.numel == config.state_size(5).elements + config.state_size(60).elements
 
 
+@every_case
+def test_a_ragged_state_goes_with_its_rows(config):
+    mixer, x_BTD = build(config), tokens(config, 30)
+    with torch.no_grad():
+        _, state = mixer(x_BTD[:, :20], documents=Documents.ragged(torch.tensor([12, 20]), 20))
+        turned = state.index(torch.tensor([1, 0])).clone().detach().to("cpu")
+        want_BTD, _ = mixer(x_BTD[:, 20:], state)
+        got_BTD, _ = mixer(x_BTD[:, 20:].flip(0), turned)
+        assert_agrees(got_BTD.flip(0), want_BTD)
+        nothing_BTD, empty = mixer(x_BTD, documents=Documents.ragged(torch.tensor([0, 0]), 30))
+        assert not nothing_BTD.any()
+        assert empty.position == 0
+        assert_agrees(mixer(x_BTD, empty)[0], mixer(x_BTD)[0], "from the state that nothing left")
+
+
 def test_what_no_batch_can_be_is_refused_in_one_line():
     starts_BT = torch.zeros(2, 5, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"starts: torch.int64 of shape \[2, 5\]; give bool of \(batch, length\)"):

@@ -32,7 +32,7 @@ def test_rows_of_their_own_equal_pieces(lengths, is_empty):
     documents = Documents(starts_BT, None if lengths is None else torch.tensor(lengths))
     want_BTD, want_BDR = documents.by_pieces(run, x_BTD, state_BDR)
     want_BTD = documents.cleared(want_BTD)
-    got_BTD, got_BDR = by_documents(run, x_BTD, state_BDR, documents, is_empty)
+    got_BTD, got_BDR = by_documents(run, x_BTD, state_BDR, documents)
     assert_agrees(got_BTD, want_BTD, "y")
     assert_agrees(got_BDR, want_BDR, "state")
     weight_BTD = torch.randn(B, T, D, generator=generator, dtype=torch.float64)
@@ -51,5 +51,5 @@ def test_there_is_one_call_a_length_and_none_for_rows_that_are_empty():
         return run(x_BTD, state_BDR)
 
     starts_BT = torch.arange(T).expand(B, -1) % 20 == 0
-    by_documents(counted, torch.randn(B, T, D), torch.zeros(B, D, R), Documents(starts_BT), is_empty=True)
+    by_documents(counted, torch.randn(B, T, D), torch.zeros(B, D, R), Documents(starts_BT))
     assert calls == [(3, 16), (9, 32)], "documents of 20, 20, 20 and 10 in each of three rows"

@@ -46,7 +46,9 @@ def test_a_study_that_asks_for_no_law_gets_none():
 
 
 def test_a_law_that_the_page_cannot_fit_is_refused_in_one_line():
-    with pytest.raises(UserError, match=r'law = "stat".*allowed: state \(did you mean "state"\?\)') as refused:
+    with pytest.raises(
+        UserError, match=r'law = "stat".*allowed: state, state-context, state-params \(did you mean "state"\?\)'
+    ) as refused:
         fits.fit_laws(studies.small(), {**studies.STUDY, "fit": [{"law": "stat"}]})
     assert "\n" not in str(refused.value)
 

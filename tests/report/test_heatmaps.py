@@ -68,7 +68,7 @@ def test_the_slider_ends_with_every_run_done_and_begins_with_the_first_evaluatio
     figure = at_a_time_budget(table)
     last = opened(figure)["data"][0]["z"]
     assert {value for line in last for value in line} == {row["curve"][-1]["eval"]["1024"] for row in table}
-    first = figure["views"]["0.0.0.0"]["data"][0]["z"]
+    first = figure["views"]["0.0.0.0.0"]["data"][0]["z"]
     assert sum(value is not None for line in first for value in line) >= 1
     assert any(value is None for line in first for value in line)
 
@@ -77,3 +77,20 @@ def test_running_runs_count_within_a_budget_and_diverged_ones_do_not():
     table = [studies.unfinished("running", 500), studies.diverged(state=2_048)]
     heat = opened(at_a_time_budget(table))["data"][0]
     assert heat["x"] == ["8K"]
+
+
+def test_an_a100s_hours_are_offered_where_they_are_predicted_and_said_to_be_a_prediction():
+    table = [{**row, "predicted_a100_step_s": 1e-4 * (1 + row["state"]["elements"] / 8_192)} for row in grid()]
+    figure = at_a_time_budget(table)
+    clock = next(control for control in figure["controls"] if control["key"] == "clock")
+    assert [option["value"] for option in clock["options"]] == ["here", "a100"]
+    assert "on an A100" in figure["controls"][-1]["options"][0]["label"]
+    views = {key: view for key, view in figure["views"].items() if key.split(".")[3] == "1" and "note" in view}
+    assert all("Predicted by the cost model" in view["note"] for view in views.values())
+    row = table[0]
+    third = row["curve"][5]
+    assert reached_within(row, third["step"] * row["predicted_a100_step_s"], "a100") == third["eval"]["1024"]
+    assert reached_within(row, 0.9 * row["curve"][1]["step"] * row["predicted_a100_step_s"], "a100") is None
+    plain = at_a_time_budget(grid())
+    clock = next(control for control in plain["controls"] if control["key"] == "clock")
+    assert [option["value"] for option in clock["options"]] == ["here"]

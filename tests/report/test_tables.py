@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from isostate.report import tables
 from isostate.report.fits import fit_laws
 from tests.report import studies
@@ -74,3 +76,17 @@ def test_the_digest_of_the_records_does_not_know_where_they_lie():
     assert tables.records_digest(table) == tables.records_digest(moved)
     moved[0]["lr"] = 1.0
     assert tables.records_digest(table) != tables.records_digest(moved)
+
+
+@pytest.mark.browser
+def test_the_runs_are_sorted_by_the_column_that_is_clicked(full_page):
+    table = full_page.page.locator("#runs")
+    column = "bodies => bodies.map(body => body.rows[0].cells[8].dataset.sort).filter(Boolean).map(Number)"
+    head = table.get_by_role("columnheader").nth(8)
+    for direction in ("ascending", "descending"):
+        head.get_by_role("button").click()
+        losses = table.locator("tbody").evaluate_all(column)
+        assert head.get_attribute("aria-sort") == direction
+        assert losses == sorted(losses, reverse=direction == "descending")
+        last = table.locator("tbody").last.inner_text()
+        assert "pending" in last or "running" in last or "diverged" in last  # what is not known comes last

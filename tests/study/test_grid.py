@@ -80,7 +80,7 @@ def test_a_state_out_of_reach_everywhere_is_refused_naming_the_sweep():
 
 
 def test_a_run_id_covers_the_data():
-    ids = [{cell.run_id for cell in expand(tiny.study(), "", fingerprint=mark * 64)[0]} for mark in "ab"]
+    ids = [{cell.run_id for cell in expand(tiny.study(), "", {"bard": mark * 64})[0]} for mark in "ab"]
     assert not ids[0] & ids[1]
 
 
@@ -91,3 +91,65 @@ def test_another_rate_is_another_run_of_the_same_model():
     assert (other.config.train.lr, other.config.seed, other.role) == (0.5, 7, "tune")
     assert other.run_id != cell.run_id
     assert cell.at(cell.config.train.lr).run_id == cell.run_id
+
+
+RECALL = {"pairs": 2, "distance": 4, "share": 0.2, "keys": 4, "values": 3}
+
+
+def test_texts_are_coordinates_each_with_its_tokens_and_contexts():
+    texts = [{}, {"recall": RECALL}, {"dilution": 1, "context": [32]}]
+    study = tiny.study(text=texts, sweep=[{"mixer": "window", "window": 4}])
+    prints = {"bard": "a" * 64, "bard, 1 fillers": "b" * 64}
+    cells, _ = expand(study, "tiny.toml", prints)
+    found = [(c.config.data.text, c.config.data.context, c.config.model.vocab_size) for c in cells]
+    assert found == [("bard", 16, 256), ("bard + recall of 2 at 4, 20 %", 16, 263), ("bard, 1 fillers", 32, 257)]
+    assert [cell.config.data.fingerprint[:1] for cell in cells] == ["a", "", "b"]
+    assert len({cell.run_id for cell in cells}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ([{}, {"context": [32]}], "'bard' stands there twice"),
+        ([{"corpus": "bard", "recal": {}}], "unknown key 'text.0.recal' \\(did you mean \"recall\""),
+        ([{"recall": {"pairs": 99}}], "pairs = 99"),
+    ],
+)
+def test_texts_that_cannot_be_are_refused(text, words):
+    with pytest.raises(UserError, match=words):
+        tiny.study(text=text)
+
+
+def test_a_sweep_may_run_at_some_sizes_contexts_and_seeds_only():
+    sizes = [{"name": "a", "n_layers": 1, "d_model": 16}, {"name": "b", "n_layers": 2, "d_model": 32}]
+    cells, _ = cells_of(
+        size=sizes,
+        model={"n_layers": None, "d_model": None},
+        data={"context": [16, 32]},
+        seeds=[0, 1],
+        sweep=[
+            {"mixer": "window", "window": 4, "only": {"size": ["b"], "seeds": [1]}},
+            {"mixer": "power", "head_dim": 4, "only": {"context": [16]}},
+        ],
+    )
+    found = [(c.family, c.size, c.config.data.context, c.config.seed) for c in cells]
+    assert [place for place in found if place[0] == "window"] == [("window", "b", 16, 1), ("window", "b", 32, 1)]
+    assert [place for place in found if place[0] != "window"] == [
+        ("power-2", size, 16, seed) for size in "ab" for seed in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        ({"size": ["large"]}, r"sweep 1: only.size = 'large': none of the study's, \['1x16'\]"),
+        ({"seeds": [4]}, "only.seeds = 4"),
+        ({"context": [17]}, r"only.context = 17: none of the study's, \[16\]"),
+        ({"sizes": ["1x16"]}, 'did you mean "size"'),
+        (["1x16"], "must be a table"),
+        ({"seeds": []}, "seeds"),
+    ],
+)
+def test_what_a_sweep_cannot_be_limited_to_is_refused(only, words):
+    with pytest.raises(UserError, match=words):
+        tiny.study(sweep=[{"mixer": "window", "window": 4, "only": only}])

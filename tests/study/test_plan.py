@@ -78,3 +78,15 @@ def test_the_longest_runs_first_fill_the_workers():
     assert makespan([1.0, 1.0, 2.0], 2) == 2.0
     assert makespan([1.0, 1.0, 2.0], 1) == 4.0
     assert makespan([3.0, 3.0, 2.0, 2.0, 2.0], 2) == 7.0  # greedy: 6 is possible
+
+
+def test_every_text_is_prepared_and_has_a_fingerprint_of_its_own(tmp_path):
+    study = tiny.study(tiny.corpus(tmp_path / "text"), text=[{}, {"dilution": 1}])
+    data = prepare_data(study, tmp_path / "cache")
+    assert len({text.fingerprint for text in data.values()} - {""}) == 2
+    plan = make_plan(study, data, tmp_path / "tiny", tmp_path / "steps.json", "tiny.toml")
+    assert {cell.config.data.fingerprint for cell in plan.cells} == {text.fingerprint for text in data.values()}
+    assert {row["corpus"] for row in plan.rows()} == set(data)
+    other = dict.fromkeys(data, "0" * 64)
+    with pytest.raises(UserError, match="is not what this run was planned with"):
+        prepare_data(study, tmp_path / "cache", other)

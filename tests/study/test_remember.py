@@ -21,11 +21,13 @@ def planned(tmp_path):
     text = tiny.corpus(tmp_path / "text")
     file, study, study_dir = tiny.file(text), tiny.study(text), tmp_path / "tiny"
     data = resolve(study.data.at(16))
-    cells = expand(study, "", data.fingerprint)[0]
+    cells = expand(study, "", {data.text: data.fingerprint})[0]
     for cell in cells:
         RunDirectory(study_dir / cell.run_id).create(cell.config.to_dict())
     rows = [{"run_id": cell.run_id} for cell in cells]
-    write_plan(study_dir, file, data, {"settled": True, "rates": {}, "notices": [], "runs": rows})
+    write_plan(
+        study_dir, file, {data.text: data.to_dict()}, {"settled": True, "rates": {}, "notices": [], "runs": rows}
+    )
     return study_dir, file, text
 
 

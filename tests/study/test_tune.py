@@ -73,3 +73,10 @@ def test_the_winner_is_a_cell_of_the_study_and_not_trained_again(cells):
     tuning = tuning_cells(cells, GRID, 3)
     settled = settle(cells, {"window": 0.1, "power-2": 0.01})
     assert len({cell.run_id for cell in tuning} & {cell.run_id for cell in settled}) == 2
+
+
+def test_a_family_is_tuned_on_the_first_text_alone():
+    texts = [{"dilution": 1}, {}]
+    cells = expand(tiny.study(text=texts, sweep=[{"mixer": "window", "window": [2, 4, 8]}]), "")[0]
+    assert len(cells) == 6
+    assert {cell.config.data.dilution for cell in tuning_cells(cells, GRID, seed=0)} == {1}

@@ -20,7 +20,7 @@ from tests.study import tiny
 def runs(tmp_path):
     """Directories of three runs that have not begun."""
     study = tiny.study(tiny.corpus(tmp_path / "text"))
-    cells = expand(study, "", resolve(study.data.at(16)).fingerprint)[0]
+    cells = expand(study, "", {d.text: d.fingerprint for d in [resolve(study.data.at(16))]})[0]
     return [RunDirectory(tmp_path / "tiny" / cell.run_id).create(cell.config.to_dict()) for cell in cells]
 
 

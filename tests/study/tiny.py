@@ -23,7 +23,7 @@ def corpus(folder: Path) -> Path:
     return folder
 
 
-def values(text: Path | str = "bard", **tables: Any) -> dict[str, Any]:
+def values(text: Path | str = "bard", /, **tables: Any) -> dict[str, Any]:
     """Two windows and one power model; `tables` replace keys of tables, or whole values that are no tables."""
     study: dict[str, Any] = {
         "name": "tiny",
@@ -48,11 +48,11 @@ def values(text: Path | str = "bard", **tables: Any) -> dict[str, Any]:
     return copy.deepcopy({name: value for name, value in study.items() if value is not None})
 
 
-def study(text: Path | str = "bard", **tables: Any) -> StudyConfig:
+def study(text: Path | str = "bard", /, **tables: Any) -> StudyConfig:
     return StudyConfig.parse(values(text, **tables), "tiny.toml")
 
 
-def file(text: Path | str = "bard", **tables: Any) -> StudyFile:
+def file(text: Path | str = "bard", /, **tables: Any) -> StudyFile:
     return StudyFile(Path("tiny.toml"), values(text, **tables))
 
 

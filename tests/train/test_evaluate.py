@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from isostate.data import resolve
 from isostate.model import Decoder, ModelConfig
+from isostate.records import RunDirectory
+from isostate.train import RunConfig, train_run
 from isostate.train.evaluate import InterruptedEvaluationError, bucket_edges, evaluate
-from tests.train.conftest import MIXERS
+from tests.train.conftest import MIXERS, values
 
 TOKEN_BYTES = np.array([1, *[2] * 31])
 
@@ -116,3 +119,62 @@ def test_with_document_masks_every_document_is_read_and_counted_by_itself(model,
 def test_where_nothing_is_to_be_predicted_no_number_is_made_up(model):
     evaluation = evaluate(model, np.zeros((2, 3), dtype=np.int64), 2, TOKEN_BYTES, document_mask=True)
     assert evaluation.row() == {"loss_nats": None, "bits_per_byte": None, "n_tokens": 0}
+
+
+class Reader:
+    """Stands for a model whose losses are known: `on_answers` on what the mask marks, 1 nat elsewhere."""
+
+    def __init__(self, windows: np.ndarray, answers: np.ndarray, on_answers: float):
+        losses = np.where(answers, on_answers, 1.0)
+        self.losses = {tuple(window): torch.from_numpy(row) for window, row in zip(windows, losses, strict=True)}
+        self.windows = windows
+
+    def token_losses(self, inputs_BT, targets_BT, state, documents=None):
+        start = 0 if state is None else state
+        end = start + inputs_BT.shape[1]
+        rows = [
+            losses[start:end]
+            for inputs in inputs_BT.tolist()
+            for window, losses in self.losses.items()
+            if list(window[start:end]) == inputs
+        ]
+        return torch.stack(rows), end
+
+
+@pytest.mark.parametrize("on_answers", [0.0, math.log(64)], ids=["a perfect recaller", "an even guesser"])
+def test_answers_are_counted_by_themselves_whatever_the_segments(on_answers):
+    rng = np.random.default_rng(0)
+    windows = np.arange(5)[:, None] + rng.integers(0, 6, (5, 41)) * 5
+    answers, text = rng.random((5, 40)) < 0.1, rng.random((5, 40)) < 0.5
+    reader = Reader(windows, answers, on_answers)
+    for segment, at_once in ((40, 8192), (16, 32)):
+        found = evaluate(
+            reader, windows, segment, TOKEN_BYTES, tokens_at_once=at_once, parts={"answers": answers, "text": text}
+        )
+        assert found.parts["answers"].loss_nats == pytest.approx(on_answers, abs=1e-12)
+        assert found.parts["answers"].n_tokens == answers.sum() > 10
+        assert found.parts["text"].n_tokens == text.sum()
+        share = answers.mean()
+        assert found.loss_nats == pytest.approx(share * on_answers + 1 - share)
+        told = found.to_dict()["parts"]["answers"]
+        assert told == {"loss_nats": found.parts["answers"].loss_nats, "n_tokens": int(answers.sum())}
+    assert "parts" not in evaluate(reader, windows, 40, TOKEN_BYTES).to_dict()
+
+
+def test_answers_and_text_are_told_apart_and_an_untrained_model_guesses(tmp_path, corpus, cache):
+    recall = {"pairs": 2, "distance": 4, "share": 0.4, "keys": 4, "values": 3}
+    config = values(corpus, steps=1, warmup_steps=0, lr=1e-6, log_every=1, checkpoint_every=1)
+    config["data"] |= {"recall": recall}
+    config["model"] |= {"vocab_size": 256 + 7}
+    parsed = RunConfig.parse(config, "test")
+    parsed = parsed.model_copy(update={"data": resolve(parsed.data)})
+    run = RunDirectory(tmp_path / "study" / parsed.digest()).create(parsed.to_dict())
+    assert train_run(run.path, cache, lambda event: None, lambda: False) == "done"
+    result = run.result()
+    assert result["corpus"].endswith("recall of 2 at 4, 40 %")
+    for final in result["final"].values():
+        parts = final["parts"]
+        assert parts.keys() == {"text", "answers"}
+        assert 0 < parts["answers"]["n_tokens"] < 0.1 * final["n_tokens"] < parts["text"]["n_tokens"]
+        assert abs(parts["answers"]["loss_nats"] - math.log(263)) < 1.5
+    assert "parts" not in run.metrics()[-1]

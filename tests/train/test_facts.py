@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import isostate
 from isostate.mixers import native
 from isostate.model import Decoder
 from isostate.train import RunConfig, environment_of, facts_of
-from isostate.train.facts import _cpu_name
+from isostate.train.facts import CODE, _code_sha256, _cpu_name
 from tests.train.conftest import MIXERS, values
 
 
@@ -47,6 +48,7 @@ def test_the_environment_names_versions_machine_and_threads():
     assert environment["python"] == platform.python_version()
     assert environment["threads"] == 2
     assert environment["cpu"]
+    assert re.fullmatch("[0-9a-f]{16}", environment["code"])
 
 
 def test_the_environment_names_what_builds_the_kernels(monkeypatch):
@@ -59,3 +61,15 @@ def test_the_processor_is_named_with_and_without_linux(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A: fine one\n")
     assert _cpu_name(tmp_path / "cpuinfo") == "A: fine one"
     assert _cpu_name(tmp_path / "none") == (platform.processor() or platform.machine())
+
+
+def test_the_code_is_that_which_computes_kernels_too(tmp_path):
+    for folder in CODE:
+        (tmp_path / folder).mkdir()
+    (tmp_path / "mixers" / "scan.cpp").write_text("1")
+    before = _code_sha256(tmp_path)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "page.py").write_text("2")
+    assert _code_sha256(tmp_path) == before
+    (tmp_path / "mixers" / "scan.cpp").write_text("2")
+    assert _code_sha256(tmp_path) != before

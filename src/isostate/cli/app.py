@@ -1,7 +1,7 @@
 """`isostate`: the verbs, and what every verb shares: exit codes, one line for a mistake, no traceback for a user.
 
 0  done
-1  a run died or could not end: run again; or a table that carries no law
+1  a run died or could not end: run again; or a table that carries no law; or a run trained again that is not the same
 2  a user's mistake, or what the system refused
 130, 143  stopped by SIGINT, SIGTERM
 """
@@ -18,6 +18,7 @@ import typer
 
 import isostate
 from isostate.cli.allocate import allocate
+from isostate.cli.collect import collect
 from isostate.cli.cost import cost
 from isostate.cli.doctor import doctor
 from isostate.cli.export import export
@@ -26,6 +27,7 @@ from isostate.cli.import_model import import_model
 from isostate.cli.next import next_run
 from isostate.cli.plan import plan
 from isostate.cli.report import report
+from isostate.cli.reproduce import reproduce
 from isostate.cli.run import run
 from isostate.cli.status import status
 from isostate.config import UserError
@@ -53,6 +55,8 @@ app.command(epilog="Example: isostate run studies/quickstart.toml --jobs 2")(run
 app.command(epilog="Example: isostate plan studies/quickstart.toml --set train.steps=500")(plan)
 app.command(epilog="Example: isostate status quickstart")(status)
 app.command(epilog="Example: isostate report quickstart")(report)
+app.command(epilog="Example: isostate collect studies/quickstart.toml")(collect)
+app.command(epilog="Example: isostate reproduce 0123 --study studies/quickstart.toml")(reproduce)
 app.command(epilog="Example: isostate fit runs.csv --law chinchilla --x n_params,n_tokens --y loss")(fit)
 app.command(epilog="Example: isostate allocate --public epoch-chinchilla --compute 1e23,1e24")(allocate)
 app.command("next", epilog="Example: isostate next runs.csv --law chinchilla --target N=7e10,D=1.4e12 --within 0.01")(

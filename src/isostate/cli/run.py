@@ -17,7 +17,8 @@ from isostate.cli.options import RUNS, JobsOption, JsonOption, RunsOption, SetOp
 from isostate.cli.progress import display_for
 from isostate.cli.report import refresh, show_answer, up_to_date
 from isostate.config import UserError
-from isostate.records import StudyLock
+from isostate.records import Committed, StudyLock
+from isostate.study.committed import all_beside, committed_of, covers, data_of, restore_whole
 from isostate.study.file import StudyFile, read_study
 from isostate.study.remember import finished, plan_of
 
@@ -40,7 +41,12 @@ def run(
     if jobs is not None:
         jobs_for(jobs, 1)
     code = 0
-    if retry_diverged or not _finished(file, runs):
+    committed = committed_of(file)
+    if committed is not None and not retry_diverged and _restored(committed, file, runs):
+        if not json:
+            count = show.plural(len(committed.records), "record")
+            show.console().print(f"nothing to train: {count} of {committed.path}, every hash verified")
+    elif retry_diverged or not _finished(file, runs):
         with interruptible() as interrupt:
             outcome = _train(file, runs, jobs, json, retry_diverged, interrupt)
         if outcome.problem:
@@ -61,6 +67,18 @@ def run(
     return code
 
 
+def _restored(committed: Committed, file: StudyFile, runs: Path) -> bool:
+    """Whether the committed records are the whole study; then every run is in its folder, from them or trained here."""
+    if not covers(committed, file):
+        return False
+    assert file.name is not None
+    study_dir = runs / file.name
+    study_dir.mkdir(parents=True, exist_ok=True)
+    with StudyLock(study_dir, lambda message: print(f"note: {message}", file=sys.stderr)):
+        restore_whole(committed, file, study_dir)
+    return True
+
+
 def _finished(file: StudyFile, runs: Path) -> bool:
     if file.name is None:
         return False
@@ -69,12 +87,17 @@ def _finished(file: StudyFile, runs: Path) -> bool:
 
 
 def _train(
-    file: StudyFile, runs: Path, jobs: int | None, json: bool, retry_diverged: bool, interrupt: Interrupt
+    file: StudyFile,
+    runs: Path,
+    jobs: int | None,
+    json: bool,
+    retry_diverged: bool,
+    interrupt: Interrupt,
 ) -> Outcome:
     """Everything that needs torch. Nothing is written to the study's folder before the study has been checked whole."""
     from isostate.report.fits import DRAWN_LAWS
     from isostate.study.execute import Outcome
-    from isostate.study.plan import check_study, prepare_data
+    from isostate.study.plan import check_study, prepare_data, texts_of
     from isostate.study.session import Session, carry_out
 
     study = check_study(file, DRAWN_LAWS)
@@ -85,12 +108,17 @@ def _train(
         display({"event": "waiting", "message": message})
 
     try:
-        data = prepare_data(study, cache / "data")
+        data = texts_of(study)
+        committed = all_beside(file)
+        data = data_of(committed, data)
+        if not all(text.fingerprint for text in data.values()):
+            data = prepare_data(study, cache / "data", {name: text.fingerprint for name, text in data.items()})
         study_dir.mkdir(parents=True, exist_ok=True)
         with StudyLock(study_dir, say):
             if not retry_diverged and _finished(file, runs):  # by whoever held the lock
                 return Outcome()
             jobs = jobs_for(jobs, study.train.threads)
-            return carry_out(Session(file, study, data, study_dir, cache, jobs, retry_diverged, display, interrupt))
+            session = Session(file, study, data, study_dir, cache, jobs, retry_diverged, display, interrupt, committed)
+            return carry_out(session)
     finally:
         display.close()

@@ -1,12 +1,14 @@
 """Text -> token shards -> batches. No torch here: tokens are numpy arrays.
 
-The order to read: config, corpora (textfiles), holdout, tokenizers, shards, batches, preparation.
+The order to read: config, corpora (textfiles), holdout, tokenizers, recall, mixing, shards, batches, preparation.
 """
 
 from isostate.data.batches import batch, check_context, eval_windows
 from isostate.data.config import DataConfig, Documents
 from isostate.data.corpora import CORPORA, Document, Source, open_corpus
+from isostate.data.mixing import eval_parts
 from isostate.data.preparation import prepare, resolve
+from isostate.data.recall import RecallConfig
 from isostate.data.shards import Shards, Split, SplitName, open_shards
 from isostate.data.tokenizers import BOUNDARY, BpeTokenizer, ByteTokenizer, Tokenizer
 
@@ -18,6 +20,7 @@ __all__ = [
     "DataConfig",
     "Document",
     "Documents",
+    "RecallConfig",
     "Shards",
     "Source",
     "Split",
@@ -25,6 +28,7 @@ __all__ = [
     "Tokenizer",
     "batch",
     "check_context",
+    "eval_parts",
     "eval_windows",
     "open_corpus",
     "open_shards",

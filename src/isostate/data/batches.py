@@ -33,9 +33,13 @@ def batch(
 
 def eval_windows(shards: Shards, context: int, n_windows: int, documents: Documents) -> np.ndarray:
     """Tokens (n_windows, context + 1), int64, of the held-out split, begun at even distances over all of it."""
+    return windows(shards.split("heldout"), context, documents, eval_places(shards, context, n_windows, documents))
+
+
+def eval_places(shards: Shards, context: int, n_windows: int, documents: Documents) -> np.ndarray:
+    """Where on the line of held-out documents the windows of an evaluation begin, (n_windows,)."""
     n_places = check_context(shards, "heldout", context, documents)
-    place_B = (2 * np.arange(n_windows) + 1) * n_places // (2 * n_windows)
-    return windows(shards.split("heldout"), context, documents, place_B)
+    return (2 * np.arange(n_windows) + 1) * n_places // (2 * n_windows)
 
 
 def check_context(shards: Shards, split: SplitName, context: int, documents: Documents) -> int:

@@ -24,7 +24,18 @@ from isostate.data.batches import check_context
 from isostate.data.config import DataConfig
 from isostate.data.corpora import open_corpus
 from isostate.data.holdout import Holdout, assign, choose_holdout
-from isostate.data.shards import FORMAT, INDEX, SPLITS, TOKENIZER, Shards, fingerprint_of, index_bytes, open_shards
+from isostate.data.mixing import mix
+from isostate.data.shards import (
+    FORMAT,
+    INDEX,
+    LAGS,
+    SPLITS,
+    TOKENIZER,
+    Shards,
+    fingerprint_of,
+    index_bytes,
+    open_shards,
+)
 from isostate.data.textfiles import Source
 from isostate.data.tokenizers import BOUNDARY, BpeTokenizer, ByteTokenizer, Tokenizer, check_tokenizer, train_bpe
 
@@ -71,7 +82,16 @@ def _recipe(config: DataConfig, source: Source) -> dict[str, Any]:
         "tokenizer": config.tokenizer,
         "trainer": trainer,
         "holdout": config.holdout,
+        **_mixed_in(config),
     }
+
+
+def _mixed_in(config: DataConfig) -> dict[str, Any]:
+    """Nothing for a corpus by itself."""
+    if not config.n_symbols:
+        return {}
+    recall = config.recall and config.recall.to_dict()
+    return {"recall": recall, "dilution": config.dilution, "symbols": config.n_symbols}
 
 
 def _open_if_there(config: DataConfig, cache: Path) -> Shards | None:
@@ -80,8 +100,8 @@ def _open_if_there(config: DataConfig, cache: Path) -> Shards | None:
         return None
     shards = open_shards(directory)
     recipe = shards.index["recipe"]
-    made_with = (shards.fingerprint, recipe["tokenizer"], recipe["holdout"])
-    if made_with != (config.fingerprint, config.tokenizer, config.holdout):
+    made_with = (shards.fingerprint, recipe["tokenizer"], recipe["holdout"], shards.n_symbols)
+    if made_with != (config.fingerprint, config.tokenizer, config.holdout, config.n_symbols):
         raise UserError(f"prepared data {directory} is of another config; leave `fingerprint` out to have it filled in")
     return shards
 
@@ -119,7 +139,7 @@ def _write(config: DataConfig, source: Source, directory: Path, progress: Progre
     holdout = choose_holdout(names, n_bytes, config.holdout)
     tokenizer = _tokenizer(config.tokenizer, source, holdout, progress)
     counts = _write_splits(
-        tokenizer, source, holdout, directory, lambda done: progress("tokenise", done / sum(n_bytes))
+        config, tokenizer, source, holdout, directory, lambda done: progress("tokenise", done / sum(n_bytes))
     )
     if isinstance(tokenizer, BpeTokenizer):
         (directory / TOKENIZER).write_text(tokenizer.tokenizer_json, encoding="utf-8")
@@ -145,20 +165,29 @@ def _tokenizer(name: str, source: Source, holdout: Holdout, progress: Progress) 
 
 
 def _write_splits(
-    tokenizer: Tokenizer, source: Source, holdout: Holdout, directory: Path, progress: Callable[[int], None]
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    source: Source,
+    holdout: Holdout,
+    directory: Path,
+    progress: Callable[[int], None],
 ) -> dict[str, dict[str, int]]:
     """Writes tokens, offsets and names of both splits, a document at a time; returns how many of what."""
     counts: dict[str, dict[str, int]] = {split: {"documents": 0, "bytes": 0, "tokens": 0} for split in SPLITS}
     offsets: dict[str, list[int]] = {split: [0] for split in SPLITS}
     tokens_of = {split: (directory / f"{split}.tokens.u16").open("wb") for split in SPLITS}
     names_of = {split: (directory / f"{split}.names.jsonl").open("w", encoding="ascii") for split in SPLITS}
+    heldout_lags: list[np.ndarray] = []
     try:
         done = 0
         for split, document in assign(source.documents(), holdout):
             tokens = tokenizer.encode(document.text)
-            tokens_of[split].write(np.concatenate([[BOUNDARY], tokens]).astype("<u2").tobytes())
+            mixed, lags = mix(document.name, tokens, tokenizer.vocab_size, config.recall, config.dilution)
+            tokens_of[split].write(np.concatenate([[BOUNDARY], mixed]).astype("<u2").tobytes())
             names_of[split].write(json.dumps(document.name) + "\n")
-            offsets[split].append(offsets[split][-1] + len(tokens) + 1)
+            offsets[split].append(offsets[split][-1] + len(mixed) + 1)
+            if config.recall and split == "heldout":
+                heldout_lags += [np.zeros(1), lags]
             size = int(tokenizer.token_bytes[tokens].sum())
             done += size
             counts[split]["bytes"] += size
@@ -166,6 +195,8 @@ def _write_splits(
     finally:
         for file in (*tokens_of.values(), *names_of.values()):
             file.close()
+    if config.recall:
+        np.concatenate(heldout_lags).astype("<u4").tofile(directory / LAGS)
     for split in SPLITS:
         counts[split]["documents"] = len(offsets[split]) - 1
         counts[split]["tokens"] = offsets[split][-1]

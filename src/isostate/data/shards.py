@@ -4,6 +4,7 @@
       train.tokens.u16, heldout.tokens.u16      little-endian uint16; each document as [0] + its tokens, end to end
       train.offsets.i64, heldout.offsets.i64    where documents start, and the end of the last: documents + 1 numbers
       train.names.jsonl, heldout.names.jsonl    the documents' names, a JSON string a line
+      heldout.lags.u32                          recall only: how long ago the fact of an answer began; of others 0
       tokenizer.json                            BPE only; the Hugging Face format
       shards.json                               last: what made them, and SHA-256 and size of every other file
 
@@ -29,6 +30,7 @@ FORMAT = 1
 SPLITS: tuple[SplitName, ...] = ("train", "heldout")
 INDEX = "shards.json"
 TOKENIZER = "tokenizer.json"
+LAGS = "heldout.lags.u32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +55,24 @@ class Shards:
         return self.index["fingerprint"]
 
     @property
+    def n_symbols(self) -> int:
+        """Ids beyond the tokenizer's: of recall, and the filler of a dilution."""
+        return self.index["recipe"].get("symbols", 0)
+
+    @property
     def vocab_size(self) -> int:
-        return self.tokenizer.vocab_size
+        return self.tokenizer.vocab_size + self.n_symbols
 
     @property
     def token_bytes(self) -> np.ndarray:
-        """(vocab_size,) int64: the bytes each token stands for, 1 for the boundary."""
-        return self.tokenizer.token_bytes
+        """(vocab_size,) int64: the bytes each token stands for, 1 for the boundary and for symbols."""
+        return np.concatenate([self.tokenizer.token_bytes, np.ones(self.n_symbols, dtype=np.int64)])
+
+    @cached_property
+    def lags(self) -> np.ndarray | None:
+        """Of the held-out tokens, (n_tokens,) uint32; None for a corpus without recall."""
+        path = self.directory / LAGS
+        return np.memmap(path, dtype="<u4", mode="r") if path.name in self.index["files"] else None
 
     def split(self, name: SplitName) -> Split:
         return self.splits[name]

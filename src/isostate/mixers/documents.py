@@ -2,7 +2,7 @@
 
 A position that begins a document sees nothing before it: the state is dropped there, and positions count from 0 again.
 A row's first document may have begun before position 0: the state carries it on. Rows are padded on the right: padding
-changes no state, takes and gives no gradient, and a mixer's output there is zero.
+changes no state, takes and gives no gradient, and a mixer's output there is zero; what stands there must be finite.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class S4Mixer(Mixer):
         self, x_BTD: Tensor, state: Any = None, form: Form = "chunked", documents: Documents | None = None
     ) -> tuple[Tensor, Any]:
         check_form(form)
-        is_empty, state = state is None, self.init_state(x_BTD.shape[0]) if state is None else state
+        state = self.init_state(x_BTD.shape[0]) if state is None else state
 
         def run(x_BTD: Tensor, state_BDR: Tensor) -> tuple[Tensor, Tensor]:
             return FORMS[form](x_BTD, self.modes(), self.D, state_BDR, self.config.chunk or CHUNK)
@@ -169,7 +169,7 @@ class S4Mixer(Mixer):
         if form == "recurrent":
             y_BTD, matrix_BDR = documents.by_pieces(run, x_BTD, state.matrix_BDR)
         else:
-            y_BTD, matrix_BDR = by_documents(run, x_BTD, state.matrix_BDR, documents, is_empty)
+            y_BTD, matrix_BDR = by_documents(run, x_BTD, state.matrix_BDR, documents)
         out_BTD = documents.cleared(glu(self.out_proj(gelu(y_BTD))))
         return out_BTD, S4State(matrix_BDR, documents.position_after(state.position))
 

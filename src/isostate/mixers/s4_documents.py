@@ -32,12 +32,11 @@ class Segment(NamedTuple):
     is_last: bool
 
 
-def by_documents(
-    run: Run, x_BTD: Tensor, state_BDR: Tensor, documents: Documents, is_empty: bool
-) -> tuple[Tensor, Tensor]:
-    """y_BTD, zero at padding, and the last states. `is_empty`: nothing is carried, so rows begin with documents."""
+def by_documents(run: Run, x_BTD: Tensor, state_BDR: Tensor, documents: Documents) -> tuple[Tensor, Tensor]:
+    """y_BTD, zero at padding, and the last states."""
     length, device = x_BTD.shape[1], x_BTD.device
-    carried, segments = _cut(documents, is_empty)
+    carries = state_BDR.requires_grad or bool(state_BDR.any())
+    carried, segments = _cut(documents, carries)
     y_BTD = torch.zeros_like(x_BTD)
     if (longest := max(carried)) > 0:
         goes_on = Documents.ragged(torch.tensor(carried, device=device), longest)
@@ -60,12 +59,12 @@ def by_documents(
     return y_MD.view_as(x_BTD), state_BDR
 
 
-def _cut(documents: Documents, is_empty: bool) -> tuple[list[int], dict[int, list[Segment]]]:
+def _cut(documents: Documents, carries: bool) -> tuple[list[int], dict[int, list[Segment]]]:
     """How many positions of each row go on with what its state carries; the other documents, by size of their row."""
     carried, segments = [], defaultdict(list)
     for row, end in enumerate(documents.ends_B.tolist()):
         begins = documents.starts_BT[row].nonzero().flatten().tolist()
-        if is_empty and end:
+        if end and not carries:  # from an empty state each row begins with a document
             begins = sorted({0, *begins})
         carried.append(begins[0] if begins else end)
         for start, stop in pairwise([*begins, end]):

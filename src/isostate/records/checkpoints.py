@@ -73,6 +73,17 @@ def verify(checkpoint: Path) -> list[str]:
     return [problem for problem in problems if problem]
 
 
+def recorded_sums(run: Path) -> dict[str, dict[str, Any]]:
+    """{file: {"bytes", "sha256"}} of the newest checkpoint of the run `run`, by its manifest; {} without one."""
+    checkpoints = checkpoints_of(run / "checkpoints")
+    if not checkpoints:
+        return {}
+    manifest = _read_manifest((checkpoints[-1] / MANIFEST).read_bytes())
+    if manifest is None:
+        raise UserError(f"{checkpoints[-1] / MANIFEST}: SHA-256 differs; delete the run's folder to train it again")
+    return manifest["files"]
+
+
 def checkpoints_of(folder: Path) -> list[Path]:
     """Checkpoints in `folder`, oldest first, damaged ones too."""
     return sorted(folder.glob("step-*"), key=checkpoint_step)

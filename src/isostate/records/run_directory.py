@@ -10,6 +10,7 @@
            checkpoints/         see checkpoints.py
            result.json          written once, at the end
            lock                 held while a process trains the run
+           restored.json        only in a directory made of a committed record: that record (compact.py)
 """
 
 from __future__ import annotations
@@ -115,6 +116,10 @@ class RunDirectory:
 
     def metrics(self) -> list[dict[str, Any]]:
         return durable.read_rows(self.path / "metrics.jsonl")
+
+    def metric_lines(self) -> list[bytes]:
+        """The whole lines of metrics.jsonl, as they were written."""
+        return durable.read_lines(self.path / "metrics.jsonl")
 
     def timing(self) -> list[dict[str, Any]]:
         return durable.read_rows(self.path / "timing.jsonl")

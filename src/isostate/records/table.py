@@ -12,6 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isostate.records.committed import Committed
+from isostate.records.compact import Record, metrics_of
 from isostate.records.ledger import run_directories
 from isostate.records.run_directory import RunDirectory
 
@@ -34,6 +36,24 @@ def _row_of(run: RunDirectory) -> dict[str, Any]:
         "environment": run.environment(),
         "train_s": max(timing.values(), default=None),
         "curve": curve(run.metrics(), timing),
+    }
+
+
+def table_of(committed: Committed) -> list[dict[str, Any]]:
+    """The same of committed records, without any folder: curves as far as the records keep them."""
+    return [_row_of_record(record, str(committed.path)) for _, record in sorted(committed.records.items())]
+
+
+def _row_of_record(record: Record, origin: str) -> dict[str, Any]:
+    timing = dict(zip(record["timing"]["step"], record["timing"]["train_s"], strict=True))
+    return {
+        **record["result"],
+        "mixer": record["config"]["model"]["mixer"],
+        "run_dir": origin,
+        "config": record["config"],
+        "environment": record["environment"],
+        "train_s": max(timing.values(), default=None),
+        "curve": curve(metrics_of(record), timing),
     }
 
 

@@ -1,8 +1,9 @@
 """Records and fits to one self-contained page: figures, tables, an answer in a sentence. Knows tables, never models."""
 
+from isostate.report import numbers, questions
 from isostate.report.build import build_report
 from isostate.report.fit_figures import fit_panels, write_figures
 from isostate.report.fits import fit_laws
 from isostate.report.tables import summary
 
-__all__ = ["build_report", "fit_laws", "fit_panels", "summary", "write_figures"]
+__all__ = ["build_report", "fit_laws", "fit_panels", "numbers", "questions", "summary", "write_figures"]

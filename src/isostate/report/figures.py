@@ -9,7 +9,7 @@ from isostate.report import fits, hover, labels, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
 from isostate.report.rows import Row
-from isostate.report.views import Figure, View, empty, figure
+from isostate.report.views import Figure, View, control, empty, figure
 
 TITLE = "Loss against state"
 CAPTION = (
@@ -28,6 +28,7 @@ def loss_against_state(table: list[Row], laws: list[dict[str, Any]]) -> Figure:
         *shared_controls(finished),
         train_context_control(finished, "select"),
         eval_context_control(finished),
+        {**control("family", "family", "select", family_options(finished), "filter"), "default": 0},
     ]
 
     def members(size: Any, condition: Any, train_context: int, eval_context: int) -> list[Row]:
@@ -37,6 +38,11 @@ def loss_against_state(table: list[Row], laws: list[dict[str, Any]]) -> Figure:
         return _law_view(members(**at), finished, laws, **at)
 
     return figure("state", TITLE, CAPTION, controls, draw, lambda **at: len(members(**at)))
+
+
+def family_options(table: list[Row]) -> list[tuple[str, str]]:
+    """All families together, or one of them."""
+    return [("", "all families"), *((family, labels.plain(family)) for family in runs.families(table))]
 
 
 def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: Any) -> View:
@@ -51,7 +57,7 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
         look = style.of_family(family, every)
         if fit is None or not fit["params"]:
             unfitted.append(labels.plain(family))
-        data += _law_traces(family, mine, fit, {**look, "place": every.index(family)}, at["eval_context"])
+        data += law_traces(family, mine, fit, {**look, "place": every.index(family)}, at["eval_context"])
     states = [x for trace in data for x in trace["x"] if x is not None]
     layout = {
         "xaxis": style.log_axis("state (elements per sequence)", min(states), max(states)),
@@ -67,7 +73,8 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
     return {"data": data, "layout": layout, "note": " ".join(notes)}
 
 
-def _law_traces(family: str, members: list[Row], fit: dict | None, look: dict, context: int) -> list[dict]:
+def law_traces(family: str, members: list[Row], fit: dict | None, look: dict, context: int) -> list[dict]:
+    """A family's law, band, hold-out and points; the legend's entry first."""
     name = labels.plotly_text(family)
     shared = {"legendgroup": name, "meta": {"family": family}}
     groups = runs.by_state(members)
@@ -79,7 +86,7 @@ def _law_traces(family: str, members: list[Row], fit: dict | None, look: dict, c
     symbols = [look["symbol"] + ("-open" if size in held else "") for size in means]
     texts = [hover.of_mean(group, context, fit) for group in groups.values()]
     points = traces.points(list(means), list(means.values()), traces.marker(symbols, look["color"]), texts)
-    return [*drawn, {**points, **shared}, {**traces.legend_entry(name, look), **shared}]
+    return [{**traces.legend_entry(name, look), **shared}, *drawn, {**points, **shared}]
 
 
 def _law_lines(name: str, fit: dict | None, look: dict, means: dict[int, float]) -> list[dict]:

@@ -11,9 +11,10 @@ from isostate import laws
 from isostate.config import UserError, nearest
 from isostate.laws.result import ParameterProfile
 from isostate.report import rows as runs
+from isostate.report.joint_fits import VARIED, fit_joint
 from isostate.report.rows import Row
 
-DRAWN_LAWS = ("state",)  # laws whose x the page can take from a row
+DRAWN_LAWS = ("state", *VARIED)  # laws whose x the page can take from a row
 
 
 def fit_laws(table: list[Row], study: dict[str, Any]) -> list[dict[str, Any]]:
@@ -27,6 +28,9 @@ def fit_laws(table: list[Row], study: dict[str, Any]) -> list[dict[str, Any]]:
         if spec["law"] not in DRAWN_LAWS:
             advice = f"allowed: {', '.join(DRAWN_LAWS)}{nearest(spec['law'], DRAWN_LAWS)}"
             raise UserError(f'[[fit]] law = "{spec["law"]}" cannot be fitted from a study\'s report; {advice}')
+        if spec["law"] in VARIED:
+            entries += fit_joint(spec["law"], runs.drawn(table))
+            continue
         for group, members in groups(runs.drawn(table)):
             context = group["eval_context"]
             states, losses = [runs.state(row) for row in members], [runs.final_loss(row, context) for row in members]
@@ -62,6 +66,11 @@ def group_of(
         "eval_context": eval_context,
         "condition": runs.condition_label(condition, every),
     }
+
+
+def of_state(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The laws in the state alone."""
+    return [entry for entry in entries if entry["law"] == "state"]
 
 
 def find(fits: list[dict[str, Any]], group: dict[str, Any]) -> dict[str, Any] | None:

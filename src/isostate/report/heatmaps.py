@@ -22,7 +22,12 @@ BUDGET_CAPTION = (
     "Held-out loss at the longest context that a run had been evaluated at when the time was up; seconds of training "
     "on the machine that ran it. The colours are scaled to each budget."
 )
+A100 = "predicted_a100_step_s"
 BUDGETS = 24  # stops of the slider
+CLOCKS = {"here": "training time, as measured", "a100": "training time on an A100, predicted"}
+A100_NOTE = (
+    "Predicted by the cost model's roofline in bf16, not measured: launches, which small models wait for, left out."
+)
 
 
 def context_against_state(table: list[Row]) -> Figure:
@@ -52,40 +57,58 @@ def at_a_time_budget(table: list[Row]) -> Figure:
         words = "No timed evaluation yet. A study with [eval] every, several training contexts and states fills it."
         return empty("budget", BUDGET_TITLE, BUDGET_CAPTION, words)
     longest = max(context for row in timed for _, context, _ in _timed_evals(row))
-    budgets = [(budget, labels.duration(budget)) for budget in _budgets(timed)]
-    controls = [*_controls(timed), control("budget", "training time", "slider", budgets)]
+    clocks = [clock for clock in CLOCKS if clock == "here" or all(row.get(A100) for row in timed)]
+    all_stops = {clock: stops(timed, clock) for clock in clocks}
+    count = max(len(budgets) for budgets in all_stops.values())
+    told = [(place, _stop(all_stops, place)) for place in range(count)]
+    controls = [
+        *_controls(timed),
+        {**control("clock", "clock", "tabs", [(clock, CLOCKS[clock]) for clock in clocks]), "default": 0},
+        control("budget", "budget", "slider", told),
+    ]
 
-    def draw(size: Any, condition: Any, family: str, budget: float) -> View:
+    def draw(size: Any, condition: Any, family: str, clock: str, budget: int) -> View:
+        seconds = all_stops[clock][min(budget, len(all_stops[clock]) - 1)]
         chosen = _of_family(timed, size, condition, family)
-        reached = {row["run_id"]: loss for row in chosen if (loss := reached_within(row, budget)) is not None}
+        reached = {row["run_id"]: loss for row in chosen if (loss := reached_within(row, seconds, clock)) is not None}
         within = [row for row in chosen if row["run_id"] in reached]
-        return _heat_view(chosen, _cells(within, lambda row: reached[row["run_id"]]), [], longest)
+        view = _heat_view(chosen, _cells(within, lambda row: reached[row["run_id"]]), [], longest)
+        words = f"Budget: {labels.duration(seconds)}. {A100_NOTE if clock == 'a100' else ''}".strip()
+        return {**view, "note": f"{words} {view['note']}".strip()} if "note" in view else view
 
-    def weigh(size: Any, condition: Any, family: str, budget: float) -> int:
-        return len(_of_family(timed, size, condition, family))
+    def weigh(size: Any, condition: Any, family: str, clock: str, budget: int) -> int:
+        return 2 * len(_of_family(timed, size, condition, family)) + (clock == "here")
 
     return figure("budget", BUDGET_TITLE, BUDGET_CAPTION, controls, draw, weigh)
 
 
-def reached_within(row: Row, seconds: float) -> float | None:
+def reached_within(row: Row, seconds: float, clock: str = "here") -> float | None:
     """Loss at the longest context the run was evaluated at, by its last evaluation within the budget, or None."""
-    within = [entry for entry in _timed_evals(row) if entry[0] <= seconds]
+    within = [entry for entry in _timed_evals(row, clock) if entry[0] <= seconds]
     return within[-1][2] if within else None
 
 
-def _timed_evals(row: Row) -> list[tuple[float, int, float]]:
-    """(seconds, context, loss) of each timed evaluation, at the longest context that it had."""
+def _timed_evals(row: Row, clock: str = "here") -> list[tuple[float, int, float]]:
+    """(seconds, context, loss) of each timed evaluation, at the longest context that it had; seconds by the clock."""
     found = []
     for point in row["curve"]:
         finite = {int(context): loss for context, loss in point["eval"].items() if loss is not None}
         if finite and point["train_s"] is not None:
-            found.append((point["train_s"], max(finite), finite[max(finite)]))
+            seconds = point["train_s"] if clock == "here" else point["step"] * row[A100]
+            found.append((seconds, max(finite), finite[max(finite)]))
     return found
 
 
-def _budgets(timed: list[Row]) -> list[float]:
-    times = [seconds for row in timed for seconds, _, _ in _timed_evals(row)]
-    low, high = max(min(times), 1e-3), max(times)
+def _stop(all_stops: dict[str, list[float]], place: int) -> str:
+    """'12 s', and where it is predicted 'or 0.04 s on an A100'."""
+    shown = {clock: labels.duration(budgets[min(place, len(budgets) - 1)]) for clock, budgets in all_stops.items()}
+    return shown["here"] + (f", or {shown['a100']} on an A100" if "a100" in shown else "")
+
+
+def stops(timed: list[Row], clock: str = "here") -> list[float]:
+    """Budgets in seconds by the clock, from the first evaluation to the last run's end."""
+    times = [seconds for row in timed for seconds, _, _ in _timed_evals(row, clock)]
+    low, high = max(min(times), 1e-6), max(times)
     steps = [low * (high / low) ** (i / (BUDGETS - 1)) for i in range(BUDGETS)]
     rounded = sorted({_up(step) for step in steps})
     return rounded

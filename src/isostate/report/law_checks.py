@@ -34,7 +34,7 @@ Found = dict[str, Fit]  # by family
 
 def law_checks(table: list[Row], entries: list[dict[str, Any]]) -> Figure:
     """Every combination of size, contexts and condition; the families together, or one of them."""
-    finished = runs.drawn(table)
+    finished, entries = runs.drawn(table), fits.of_state(entries)
     if not any(entry["params"] for entry in entries):
         words = 'No law yet: a study asks for one with [[fit]] law = "state", and needs four states a family.'
         return empty("fit", TITLE, CAPTION, words)

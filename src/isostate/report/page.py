@@ -13,10 +13,13 @@ from typing import Any
 from isostate.report import labels, tables
 from isostate.report import rows as runs
 from isostate.report.answer import answer
+from isostate.report.best_state import best_state
+from isostate.report.context_slider import by_training_context
 from isostate.report.curves import learning_curves
 from isostate.report.figures import loss_against_state
 from isostate.report.heatmaps import at_a_time_budget, context_against_state
 from isostate.report.inline import asset, data_block, policy, pooled
+from isostate.report.joint_table import joint_laws_table
 from isostate.report.law_checks import law_checks
 from isostate.report.positions import loss_by_position
 from isostate.report.rows import Row
@@ -28,8 +31,10 @@ def render(study: dict[str, Any], table: list[Row], fits: list[dict[str, Any]]) 
         loss_against_state(table, fits),
         learning_curves(table),
         loss_by_position(table),
+        by_training_context(table, fits),
         context_against_state(table),
         at_a_time_budget(table),
+        best_state(table, fits),
         law_checks(table, fits),
     ]
     scripts = {"plotly": asset("plotly-cartesian.min.js"), "script": asset("page.js")}
@@ -43,7 +48,7 @@ def render(study: dict[str, Any], table: list[Row], fits: list[dict[str, Any]]) 
         answer=html.escape(answer(table, fits)),
         facts=html.escape(facts(table)),
         figures="".join(section(number, figure) for number, figure in enumerate(figures, start=1)),
-        laws=tables.laws_table(table, fits),
+        laws=tables.laws_table(table, fits) + joint_laws_table(fits),
         runs=tables.runs_table(table),
         where=tables.where_table(table),
         digest=tables.records_digest(table),

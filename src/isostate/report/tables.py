@@ -9,6 +9,7 @@ from typing import Any
 from isostate.config import digest
 from isostate.report import labels
 from isostate.report import rows as runs
+from isostate.report.fits import of_state
 from isostate.report.rows import Row
 
 Cell = tuple[str, Any]  # what is shown (HTML), what it sorts by
@@ -20,6 +21,7 @@ def summary(table: list[Row], fits: list[dict[str, Any]]) -> list[dict[str, str]
     Columns: family, size, L_inf, A, alpha (each with its interval), hold-out error. Contexts and conditions have
     columns where they vary.
     """
+    fits = of_state(fits)
     longest = max((fit["group"]["eval_context"] for fit in fits), default=0)
     chosen = [fit for fit in fits if fit["group"]["eval_context"] == longest]
     varying = [name for name in ("train_context", "condition") if len({fit["group"][name] for fit in chosen}) > 1]
@@ -44,7 +46,8 @@ def _value(fit: dict[str, Any], name: str) -> str:
 
 
 def laws_table(table: list[Row], fits: list[dict[str, Any]]) -> str:
-    """Every law with its intervals, its test on the held-out state, and its alarms and advice in words."""
+    """Every law in the state with its intervals, its test on the held-out state, and its alarms and advice in words."""
+    fits = of_state(fits)
     if not fits:
         words = 'No law yet: a study asks for one with [[fit]] law = "state", and needs four states a family.'
         return f'<p class="empty">{html.escape(words)}</p>'

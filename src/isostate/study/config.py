@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from isostate.config import Config, nearest
-from isostate.data import DataConfig
+from isostate.data import DataConfig, Documents, RecallConfig
 from isostate.study.file import NAME_PATTERN
 from isostate.study.sweep import check_sweep
 from isostate.train import EvalConfig, TrainConfig
@@ -35,6 +35,17 @@ class StudyDataConfig(DataConfig):
 
     def at(self, context: int) -> DataConfig:
         return DataConfig.model_validate({**self.to_dict(), "context": context})
+
+
+class TextConfig(Config):
+    """[[text]]: a text of several, what is mixed into it, and the contexts it is read in; what it leaves out is
+    [data]'s."""
+
+    corpus: str | None = Field(None, min_length=1)
+    context: list[int] | None = None
+    documents: Documents | None = None
+    recall: RecallConfig | None = None
+    dilution: int | None = None
 
 
 class StudyTrainConfig(TrainConfig):
@@ -113,6 +124,14 @@ class SizeConfig(Config):
         return self.name or f"{self.n_layers}x{self.d_model}"
 
 
+class OnlyConfig(Config):
+    """`only` of a [[sweep]]: those of the study's sizes, contexts and seeds that it runs at; left out, all of them."""
+
+    size: list[str] | None = Field(None, min_length=1)
+    context: list[int] | None = Field(None, min_length=1)
+    seeds: list[int] | None = Field(None, min_length=1)
+
+
 class FitConfig(Config):
     """[[fit]]: a law by its name in LAWS; the caller checks it (laws and study do not know each other)."""
 
@@ -120,13 +139,14 @@ class FitConfig(Config):
 
 
 class StudyConfig(Config):
-    """A question and the runs that answer it: sizes x contexts x sweeps x seeds."""
+    """A question and the runs that answer it: texts x sizes x contexts x sweeps x seeds."""
 
     name: str = Field(pattern=NAME_PATTERN)
     question: str = ""
     seeds: list[int] = Field([0], min_length=1)
     data: StudyDataConfig
     model: StudyModelConfig
+    text: list[TextConfig] = Field([])
     size: list[SizeConfig] = Field([])
     train: StudyTrainConfig
     eval: EvalConfig
@@ -152,9 +172,38 @@ class StudyConfig(Config):
 
     @model_validator(mode="after")
     def _sweeps_name_mixers_and_their_keys(self) -> Self:
-        for number, table in enumerate(self.sweep, 1):
+        for number, (table, only) in enumerate(self.sweeps, 1):
             check_sweep(f"sweep {number}", table)
+            known: dict[str, list[Any]] = {
+                "size": [size.label for size in self.sizes],
+                "context": [context for text in self.texts for context in text.context],
+                "seeds": self.seeds,
+            }
+            for name, allowed in known.items():
+                strangers = [value for value in getattr(only, name) or [] if value not in allowed]
+                if strangers:
+                    raise ValueError(f"sweep {number}: only.{name} = {strangers[0]!r}: none of the study's, {allowed}")
         return self
+
+    @model_validator(mode="after")
+    def _texts_differ(self) -> Self:
+        _distinct("texts", [data.at(data.context[0]).text for data in self.texts], least="")
+        return self
+
+    @property
+    def sweeps(self) -> list[tuple[dict[str, Any], OnlyConfig]]:
+        """Each [[sweep]] without its `only`, and that."""
+        return [
+            ({key: value for key, value in table.items() if key != "only"}, _only(number, table))
+            for number, table in enumerate(self.sweep, 1)
+        ]
+
+    @property
+    def texts(self) -> list[StudyDataConfig]:
+        """[data] as each [[text]] has it; itself where there are none."""
+        given = self.data.to_dict()
+        changes = [text.model_dump(mode="json", exclude_unset=True) for text in self.text] or [{}]
+        return [StudyDataConfig.model_validate({**given, **change}) for change in changes]
 
     @property
     def sizes(self) -> list[SizeConfig]:
@@ -163,6 +212,13 @@ class StudyConfig(Config):
         assert self.model.n_layers is not None
         assert self.model.d_model is not None
         return [SizeConfig(n_layers=self.model.n_layers, d_model=self.model.d_model)]
+
+
+def _only(number: int, table: dict[str, Any]) -> OnlyConfig:
+    values = table.get("only", {})
+    if not isinstance(values, dict):
+        raise ValueError(f'sweep {number}: only = {values!r}: must be a table, such as only = {{size = ["small"]}}')
+    return OnlyConfig.parse(values, f"sweep {number}: only")
 
 
 def _distinct(name: str, values: list[Any], least: Any) -> list[Any]:

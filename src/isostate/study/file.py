@@ -26,6 +26,11 @@ class StudyFile:
         name = self.values.get("name")
         return name if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name) else None
 
+    @property
+    def records(self) -> Path:
+        """Where the compact records of the study are committed: records/<name>.jsonl beside its file."""
+        return self.path.parent / "records" / f"{self.name}.jsonl"
+
 
 def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyFile:
     """Raises UserError for a file that cannot be read, or an assignment that is not path=value."""

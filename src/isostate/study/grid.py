@@ -7,15 +7,16 @@ before anything runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
 from isostate.config import UserError
-from isostate.data.tokenizers import check_tokenizer
+from isostate.data import DataConfig
 from isostate.mixers import MIXERS
 from isostate.model import ModelConfig, match_params, match_state
-from isostate.study.config import SizeConfig, StudyConfig
+from isostate.study.config import OnlyConfig, SizeConfig, StudyConfig
 from isostate.study.sweep import combinations, mixer_of, title
 from isostate.train import RunConfig, TrainConfig
 
@@ -55,19 +56,23 @@ class Cell:
         return replace(self, config=self.config.model_copy(update={"train": train, "seed": seed}), role=role)
 
 
-def expand(study: StudyConfig, where: str, fingerprint: str = "") -> tuple[list[Cell], list[str]]:
+def expand(
+    study: StudyConfig, where: str, fingerprints: Mapping[str, str] | None = None
+) -> tuple[list[Cell], list[str]]:
     """All cells, and notices: of cells that turned out to be one and the same run, and of states that are out of reach
     at some sizes or contexts. Raises UserError, naming the sweep; also for a state that is out of reach at all of them.
 
-    `fingerprint` is the data's; without it (a first check, before the corpus is read) run ids are not the runs'.
+    `fingerprints` are the data's, by text; without them (a first check, before the corpus is read) run ids are not the
+    runs'.
     """
     cells: dict[str, Cell] = {}
     notices: list[str] = []
-    for number, table in enumerate(study.sweep, 1):
+    prints = fingerprints or {}
+    for number, (table, only) in enumerate(study.sweeps, 1):
         for setting in combinations(table):
             place = f'{where}: sweep {number} ("{title(table)}")'
             mixer = mixer_of(setting, table)
-            found, out_of_reach = _at_every_place(study, setting.get("state_size"), mixer, place, fingerprint)
+            found, out_of_reach = _at_every_place(study, setting.get("state_size"), mixer, only, place, prints)
             notices += out_of_reach
             for cell in found:
                 twin = cells.setdefault(cell.run_id, cell)
@@ -77,19 +82,24 @@ def expand(study: StudyConfig, where: str, fingerprint: str = "") -> tuple[list[
 
 
 def _at_every_place(
-    study: StudyConfig, wanted: int | None, mixer: dict[str, Any], where: str, fingerprint: str
+    study: StudyConfig,
+    wanted: int | None,
+    mixer: dict[str, Any],
+    only: OnlyConfig,
+    where: str,
+    fingerprints: Mapping[str, str],
 ) -> tuple[list[Cell], list[str]]:
-    """One setting at every size and context, with every seed; what is out of reach where."""
+    """One setting at every text, size, context and seed that `only` leaves; what is out of reach where."""
     cells, out_of_reach = [], []
-    for size, context in product(study.sizes, study.data.context):
+    for data, size in _places(study, only):
         try:
-            model = build(study, size, context, wanted, mixer, where)
+            model = build(study, data, size, wanted, mixer, where)
         except OutOfReachError as error:
-            out_of_reach.append(f"left out at size {size.label}, context {context}: {error}")
+            out_of_reach.append(f"left out at size {size.label}, context {data.context}: {error}")
             continue
-        data = study.data.at(context).model_copy(update={"fingerprint": fingerprint})
+        data = data.model_copy(update={"fingerprint": fingerprints.get(data.text, "")})
         values = {"model": model, "data": data, "train": study.train.at(study.train.lr), "eval": study.eval}
-        for seed in study.seeds:
+        for seed in only.seeds or study.seeds:
             config = RunConfig.parse({**values, "seed": seed}, where)
             cells.append(Cell(config, size.label, wanted))
     if not cells:
@@ -97,18 +107,25 @@ def _at_every_place(
     return cells, out_of_reach
 
 
+def _places(study: StudyConfig, only: OnlyConfig) -> Iterator[tuple[DataConfig, SizeConfig]]:
+    for text, size in product(study.texts, study.sizes):
+        for context in text.context:
+            if context in (only.context or text.context) and size.label in (only.size or [size.label]):
+                yield text.at(context), size
+
+
 def build(
-    study: StudyConfig, size: SizeConfig, context: int, wanted: int | None, mixer: dict[str, Any], where: str
+    study: StudyConfig, data: DataConfig, size: SizeConfig, wanted: int | None, mixer: dict[str, Any], where: str
 ) -> ModelConfig:
     """The model of one setting, its state and parameters matched where the study asks."""
-    model = _model(study, size, mixer, where)
+    model = _model(study, data, size, mixer, where)
     if wanted is not None:
         try:
-            model = match_state(model, wanted, context).model
+            model = match_state(model, wanted, data.context).model
         except UserError as error:
             raise OutOfReachError(f"{where}: {error}") from None
     if study.model.match_params:
-        reference = _model(study, size, {"kind": "softmax"}, f"{where}: match_params, its softmax reference")
+        reference = _model(study, data, size, {"kind": "softmax"}, f"{where}: match_params, its softmax reference")
         try:
             model = match_params(model, reference.param_count().non_embedding)
         except UserError as error:
@@ -116,7 +133,7 @@ def build(
     return model
 
 
-def _model(study: StudyConfig, size: SizeConfig, mixer: dict[str, Any], where: str) -> ModelConfig:
+def _model(study: StudyConfig, data: DataConfig, size: SizeConfig, mixer: dict[str, Any], where: str) -> ModelConfig:
     given = study.model.model_dump(exclude_none=True, exclude={"match_params", "n_layers", "d_model"})
     given |= size.model_dump(exclude_none=True, exclude={"name"})
     shared: dict[str, Any] = {key: given.pop(key) for key in ("positions", "qk_norm", "n_heads") if key in given}
@@ -124,8 +141,7 @@ def _model(study: StudyConfig, size: SizeConfig, mixer: dict[str, Any], where: s
         mixer = {**mixer, "mixers": {name: _sharing(inner, shared) for name, inner in mixer["mixers"].items()}}
     else:
         mixer = _sharing(mixer, shared)
-    vocab_size = check_tokenizer(study.data.tokenizer)
-    return ModelConfig.parse({**given, "vocab_size": vocab_size, "mixer": mixer}, where)
+    return ModelConfig.parse({**given, "vocab_size": data.vocab_size, "mixer": mixer}, where)
 
 
 def _sharing(mixer: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ FORMULAS section 2: backward costs twice forward).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,19 @@ from isostate.study.tune import choose_rates, settle, tuning_cells
 from isostate.train import RunConfig, facts_of
 
 Row = dict[str, Any]
+Progress = Callable[[str, float], None]
+Texts = dict[str, DataConfig]  # by what DataConfig calls `text`
+
+
+def _silent(stage: str, share: float) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """`tuning` comes before `cells`, whose rates (and run ids) are final once `settled`; `times` by shape."""
 
-    data: DataConfig
+    data: Texts
     tuning: list[Cell]
     cells: list[Cell]
     rates: dict[str, float]
@@ -82,18 +88,31 @@ def check_study(file: StudyFile, laws: Sequence[str]) -> StudyConfig:
 
 
 def prepare_data(
-    study: StudyConfig, cache: Path, progress: Callable[[str, float], None] = lambda stage, share: None
-) -> DataConfig:
-    """Prepares the text, and sees that it is long enough for every context. Returns the data, its fingerprint known."""
-    longest = study.data.at(max(study.data.context))
-    shards = prepare(longest, cache, progress)
-    check_context(shards, "heldout", max(study.eval.contexts), study.data.documents)
-    return longest.model_copy(update={"fingerprint": shards.fingerprint})
+    study: StudyConfig, cache: Path, fingerprints: Mapping[str, str] | None = None, progress: Progress = _silent
+) -> Texts:
+    """Prepares every text, and sees that it is long enough for every context. Returns each with its fingerprint.
+
+    Raises UserError also for a text that is not of the one of `fingerprints` that is wanted of it, if one is.
+    """
+    found = {}
+    for name, longest in texts_of(study).items():
+        if fingerprints and fingerprints.get(name):
+            longest = longest.model_copy(update={"fingerprint": fingerprints[name]})
+        shards = prepare(longest, cache, progress)
+        check_context(shards, "heldout", max(study.eval.contexts), longest.documents)
+        found[name] = longest.model_copy(update={"fingerprint": shards.fingerprint})
+    return found
 
 
-def make_plan(study: StudyConfig, data: DataConfig, study_dir: Path, cache: Path, where: str) -> Plan:
+def texts_of(study: StudyConfig) -> Texts:
+    """Every text at its longest training context; fingerprints as the file has them."""
+    longest = (text.at(max(text.context)) for text in study.texts)
+    return {data.text: data for data in longest}
+
+
+def make_plan(study: StudyConfig, data: Texts, study_dir: Path, cache: Path, where: str) -> Plan:
     """Measures what is not in the cache yet; reads the results of tuning runs in `study_dir`; trains nothing."""
-    cells, notices = expand(study, where, data.fingerprint)
+    cells, notices = expand(study, where, {name: text.fingerprint for name, text in data.items()})
     times = step_times(cells, cache)
     if not study.train.tuned:
         return Plan(data, [], cells, {}, True, times, notices)

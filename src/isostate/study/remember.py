@@ -1,6 +1,7 @@
 """What the last `run` of a study knew, so that a finished study is recognised at once and without torch.
 
-    runs/<study>/plan.json   {"format", "key": hash of the values and of this version, "data": the data, resolved,
+    runs/<study>/plan.json   {"format", "key": hash of the values and of this version, "study_sha256": of the values
+                              alone, "data": {text: the data, resolved},
                               "settled": whether learning rates are known, "rates", "notices", "runs": [a row a run]}
     runs/<study>/study.json  the study as run (values after --set): what the report knows of it
 
@@ -19,20 +20,29 @@ from isostate.data import DataConfig, resolve
 from isostate.records import RunDirectory, durable
 from isostate.study.file import StudyFile
 
-FORMAT = 1
+FORMAT = 2
 
 
 def key_of(values: dict[str, Any]) -> str:
     """Of any values that TOML can hold (NaN and dates too: what is wrong with them is told when they are checked)."""
-    text = json.dumps([FORMAT, isostate.__version__, values], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _sha256_of([FORMAT, isostate.__version__, values])
 
 
-def write_plan(study_dir: Path, file: StudyFile, data: DataConfig, plan: dict[str, Any]) -> None:
+def study_sha256(values: dict[str, Any]) -> str:
+    """The same for every version: it tells whether committed records are of these values."""
+    return _sha256_of(values)
+
+
+def _sha256_of(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def write_plan(study_dir: Path, file: StudyFile, data: dict[str, Any], plan: dict[str, Any]) -> None:
     """`plan`: "settled", "rates", "notices", "runs"."""
     study = {"question": "", "fit": [], **file.values}
     durable.write_atomic(study_dir / "study.json", durable.json_bytes(study))
-    remembered = {"format": FORMAT, "key": key_of(file.values), "data": data.to_dict(), **plan}
+    keys = {"key": key_of(file.values), "study_sha256": study_sha256(file.values)}
+    remembered = {"format": FORMAT, **keys, "data": data, **plan}
     durable.write_atomic(study_dir / "plan.json", durable.json_bytes(remembered))
 
 
@@ -50,9 +60,12 @@ def plan_of(study_dir: Path, file: StudyFile) -> dict[str, Any] | None:
     plan = read_plan(study_dir)
     if plan is None or plan["key"] != key_of(file.values):
         return None
-    data = DataConfig.parse(plan["data"], str(study_dir / "plan.json"))
-    unresolved = data.model_copy(update={"fingerprint": file.values["data"].get("fingerprint", "")})
-    return plan if resolve(unresolved).fingerprint == data.fingerprint else None
+    for values in plan["data"].values():
+        data = DataConfig.parse(values, str(study_dir / "plan.json"))
+        unresolved = data.model_copy(update={"fingerprint": file.values["data"].get("fingerprint", "")})
+        if resolve(unresolved).fingerprint != data.fingerprint:
+            return None
+    return plan
 
 
 def finished(study_dir: Path, plan: dict[str, Any]) -> bool:

@@ -6,34 +6,36 @@ A study with lr = "tune" has two stages: the tuning runs, then, their rates chos
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isostate.data import DataConfig
-from isostate.records import RunDirectory, durable, run_directories
+from isostate.records import Committed, RunDirectory, durable, run_directories
+from isostate.study.committed import restore_run
 from isostate.study.config import StudyConfig
 from isostate.study.execute import Emit, Orders, Outcome, execute
 from isostate.study.file import StudyFile
-from isostate.study.plan import Plan, Row, make_plan
+from isostate.study.plan import Plan, Row, Texts, make_plan, prepare_data
 from isostate.study.pool import Worker
 from isostate.study.remember import write_plan
 
 
 @dataclass(frozen=True)
 class Session:
-    """One `run`. `cache` holds the prepared data (data/) and measured steps; `jobs` workers train."""
+    """One `run`. `cache` holds the prepared data (data/) and measured steps; `jobs` workers train what is not among the
+    `committed` records."""
 
     file: StudyFile
     study: StudyConfig
-    data: DataConfig
+    data: Texts
     study_dir: Path
     cache: Path
     jobs: int
     retry_diverged: bool
     emit: Emit
     should_stop: Callable[[], bool]
+    committed: Sequence[Committed] = ()
 
 
 def carry_out(session: Session) -> Outcome:
@@ -47,6 +49,7 @@ def carry_out(session: Session) -> Outcome:
     while True:
         plan = _planned(session)
         rows = [plan.row(cell) for cell in plan.known]
+        _restore(session, rows, retried)
         if session.retry_diverged:
             retried |= _clear_diverged(session, rows, retried)
         missing = [row for row in rows if _result(session, row) is None]
@@ -72,13 +75,27 @@ def _planned(session: Session) -> Plan:
     plan = make_plan(session.study, session.data, session.study_dir, steps, str(session.file.path))
     notices = plan.notices + _strangers(session.study_dir, plan)
     remembered = {"settled": plan.settled, "rates": plan.rates, "notices": notices, "runs": plan.rows()}
-    write_plan(session.study_dir, session.file, session.data, remembered)
+    write_plan(
+        session.study_dir, session.file, {name: text.to_dict() for name, text in session.data.items()}, remembered
+    )
     for notice in notices:
         session.emit({"event": "notice", "message": notice})
     return plan
 
 
+def _restore(session: Session, rows: list[Row], retried: set[str]) -> None:
+    """Runs that the committed records hold, as run directories; what is trained again by wish stays away."""
+    ids = [row["run_id"] for row in rows]
+    found = [run_id not in retried and restore_run(session.committed, run_id, session.study_dir) for run_id in ids]
+    if any(found):
+        where = session.committed[0].path.parent
+        said = f"{sum(found)} of {len(found)} runs are from the records in {where}, every hash verified"
+        session.emit({"event": "notice", "message": said})
+
+
 def _train(session: Session, plan: Plan, missing: list[Row]) -> Outcome:
+    prints = {name: text.fingerprint for name, text in session.data.items()}
+    prepare_data(session.study, session.cache / "data", prints)
     configs = {cell.run_id: cell.config for cell in plan.known}
     for row in missing:
         run_id = row["run_id"]

@@ -1,4 +1,4 @@
-"""lr = "tune": the learning rate of each family, from ordinary runs on its smallest model and middle state.
+"""lr = "tune": the learning rate of each family, from ordinary runs on its first text, smallest model, middle state.
 
 The best rate there is used at every size and state of the family: cheap, and the same favour for all families. A run of
 the study that happens to equal a tuning run is that run, and is not trained again.
@@ -15,10 +15,11 @@ from isostate.study.grid import Cell
 
 
 def tuning_cells(cells: Sequence[Cell], grid: Sequence[float], seed: int) -> list[Cell]:
-    """The runs that decide: for each family its middle state at the smallest size and context, at every rate."""
+    """The runs that decide, at every rate: of a family its middle state, on its first text, smallest size, context."""
     chosen: list[Cell] = []
     for family in families(cells):
         members = [cell for cell in cells if cell.family == family]
+        members = [cell for cell in members if cell.config.data.text == members[0].config.data.text]
         smallest = min(_place(cell) for cell in members)
         states = {cell.state: cell for cell in members if _place(cell) == smallest}
         middle = states[sorted(states)[(len(states) - 1) // 2]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,11 @@ import torch
 
 import isostate
 from isostate.costs import train_flops
+from isostate.costs.accelerator import predicted_step_s
 from isostate.mixers.native import kernels_in_words
 from isostate.train.config import RunConfig
+
+CODE = ("data", "mixers", "model", "train")
 
 
 def facts_of(config: RunConfig) -> dict[str, Any]:
@@ -36,7 +40,8 @@ def facts_of(config: RunConfig) -> dict[str, Any]:
         "batch_tokens": config.train.batch_tokens,
         "n_tokens": n_tokens,
         "train_flops": train_flops(config.model, config.data.context, n_tokens),
-        "corpus": config.data.corpus,
+        "predicted_a100_step_s": predicted_step_s(config.model, config.batch_size, config.data.context, "a100-80-sxm"),
+        "corpus": config.data.text,
         "tokenizer": config.data.tokenizer,
     }
 
@@ -52,8 +57,16 @@ def environment_of(threads: int) -> dict[str, Any]:
         "cpu": _cpu_name(Path("/proc/cpuinfo")),
         "threads": threads,
         "kernels": kernels_in_words(),
+        "code": _code_sha256(Path(isostate.__file__).parent),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _code_sha256(package: Path) -> str:
+    """First 16 hex digits: of every source, kernels' too, that has a part in what a run computes."""
+    files = [path for folder in CODE for path in (package / folder).rglob("*") if path.suffix in (".py", ".cpp")]
+    texts = (f"{path.relative_to(package).as_posix()}\0{path.read_text(encoding='utf-8')}" for path in sorted(files))
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def _cpu_name(cpuinfo: Path) -> str:

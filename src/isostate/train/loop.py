@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from isostate.config import UserError
-from isostate.data import Shards, batch, eval_windows, prepare
+from isostate.data import Shards, batch, eval_parts, eval_windows, prepare
 from isostate.model import Decoder, decayed_parameters
 from isostate.records import RunDirectory, newest_valid_checkpoint, set_aside_damaged
 from isostate.train.checkpoint import Progress, load, save
@@ -63,9 +63,10 @@ class _Training:
             raise UserError(f"model.vocab_size = {config.model.vocab_size}: {advice}")
         self.run, self.config, self.shards, self.should_stop = run, config, shards, should_stop
         self.windows = {  # before any training: a held-out text too short for a context is told now
-            (context, n_tokens): eval_windows(shards, context, n_tokens // context, config.data.documents)
+            (context, n_tokens): (eval_windows(*which), eval_parts(*which))
             for n_tokens in (config.eval.n_tokens, config.eval.final_tokens)
             for context in config.eval.contexts
+            for which in [(shards, context, n_tokens // context, config.data.documents)]
         }
         self.facts = facts_of(config)
         self.model = Decoder(config.model, config.seed)
@@ -178,9 +179,15 @@ class _Training:
         n_tokens = config.eval.final_tokens if last else config.eval.n_tokens
         evaluations = {}
         for context in config.eval.contexts:
-            windows, token_bytes = self.windows[context, n_tokens], self.shards.token_bytes
+            windows, parts = self.windows[context, n_tokens]
             evaluations[context] = evaluate(
-                self.model, windows, config.data.context, token_bytes, self.should_stop, config.data.document_mask
+                self.model,
+                windows,
+                config.data.context,
+                self.shards.token_bytes,
+                self.should_stop,
+                config.data.document_mask,
+                parts=parts,
             )
         self.journal.time(step)
         for context, evaluation in evaluations.items():

@@ -95,6 +95,7 @@
       hoverlabel: { bgcolor: theme.paper, font: { color: theme.ink, size: 12, family: FONT }, align: "left", namelength: -1 },
       xaxis: axis, yaxis: axis,
     };
+    for (const name of Object.keys(content.layout)) if (/^[xy]axis[0-9]+$/.test(name)) look[name] = axis; // a second drawing beside
     const data = content.data;
     const layout = merged(look, content.layout);
     for (const trace of data) {

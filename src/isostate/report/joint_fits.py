@@ -1,0 +1,82 @@
+"""The laws of several resources of a study: state with the training context, state with the parameters.
+
+An entry of laws.json as `fits.fit_laws` makes them; of its group the varied coordinate is None. Beside the fit stands
+"best": the state that each measured context or size asks for, S*(T) or S*(N), with its interval (laws/consequences.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from isostate import laws
+from isostate.laws.consequences import state_for_context, state_for_params
+from isostate.laws.result import Fit, Interval
+from isostate.report import rows as runs
+from isostate.report.rows import Row
+
+BOOTSTRAP = 400  # of draws: an end of an interval then strays by a thirtieth of its width
+VARIED = {"state-context": "train_context", "state-params": "size"}
+STAR: dict[str, Callable[[Fit, float], Interval]] = {
+    "state-context": state_for_context,
+    "state-params": state_for_params,
+}
+
+
+def fit_joint(name: str, table: list[Row]) -> list[dict[str, Any]]:
+    """Every family's law `name`, one of VARIED, at the longest evaluated context; softmax has no state of its own."""
+    entries = []
+    for group, members in _groups(name, table):
+        context = group["eval_context"]
+        x = {
+            "S": [float(runs.state(row)) for row in members],
+            **({"T": [float(row["train_context"]) for row in members]} if name == "state-context" else {}),
+            **({"N": [float(n_params(row)) for row in members]} if name == "state-params" else {}),
+        }
+        fit = laws.fit_law(
+            laws.LAWS[name],
+            x,
+            [runs.final_loss(row, context) for row in members],
+            bootstrap=BOOTSTRAP,
+            profile_points=0,
+        )
+        entries.append({"group": group, **fit.to_dict(), "best": _best(name, fit, x)})
+    return entries
+
+
+def n_params(row: Row) -> int:
+    """Those outside the embedding: what families are matched by."""
+    return row["n_params"]["non_embedding"]
+
+
+def _groups(name: str, table: list[Row]) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+    every = runs.conditions(table)
+    varied = VARIED[name]
+    longest = max(runs.eval_contexts(table), default=0)
+    found: dict[tuple, list[Row]] = {}
+    for row in runs.evaluated_at(table, longest):
+        if not row["family"].startswith("softmax"):
+            held = {"size": runs.size_name(runs.size(row)), "train_context": row["train_context"], varied: None}
+            key = (row["family"], held["size"], held["train_context"], runs.condition_label(runs.condition(row), every))
+            found.setdefault(key, []).append(row)
+    for key in sorted(found, key=str):
+        family, size, train_context, condition = key
+        group = {
+            "family": family,
+            "size": size,
+            "train_context": train_context,
+            "eval_context": longest,
+            "condition": condition,
+        }
+        yield group, sorted(found[key], key=lambda row: row["run_id"])
+
+
+def _best(name: str, fit: Fit, x: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """[{"x", "value", "low", "high"}] at each measured context or size."""
+    if not fit.params:
+        return []
+    column = x["T" if name == "state-context" else "N"]
+    found = {value: STAR[name](fit, value) for value in sorted(set(column))}
+    return [
+        {"x": value, **{key: star.to_dict()[key] for key in ("value", "low", "high")}} for value, star in found.items()
+    ]

@@ -1,0 +1,53 @@
+"""The joint laws as a table: every parameter and the exponent of S* with their intervals, the hold-out, alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isostate.report import labels, tables
+from isostate.report.joint_fits import VARIED
+
+
+def joint_laws_table(entries: list[dict[str, Any]]) -> str:
+    """One table for each joint law that the study asked for; nothing where it asked for none."""
+    parts = []
+    for law in VARIED:
+        mine = [entry for entry in entries if entry["law"] == law]
+        if mine:
+            parts.append(_table(law, mine))
+    return "".join(parts)
+
+
+def _table(law: str, entries: list[dict[str, Any]]) -> str:
+    names = next((list(entry["params"]) for entry in entries if entry["params"]), [])
+    head = [
+        "family",
+        "held equal",
+        *(labels.symbols(name) for name in names),
+        "exponent of S*",
+        "hold-out error",
+        "runs",
+    ]
+    bodies = []
+    for entry in entries:
+        group, held = entry["group"], entry["holdout"]
+        place = group["size"] or f"context {group['train_context']:,}"
+        error = held["error"] if held else None
+        cells: list[tables.Cell] = [
+            (tables.name(group["family"]), group["family"]),
+            (f"{tables.name(place)}<br><small>{tables.name(group['condition'])}</small>", place),
+            *(_interval(entry["params"].get(name)) for name in names),
+            _interval(entry["derived"].get("state_exponent")),
+            (labels.percent(error), abs(error) if error is not None else None),
+            (str(len(entry["points"])), len(entry["points"])),
+        ]
+        bodies.append(tables.body(cells, tables.said(entry["alarms"], entry["advice"])))
+    words = f"{labels.symbols(entries[0]['equation'])}; {entries[0]['objective']}; brackets are 95 % intervals."
+    return tables.sortable(law, head, bodies, words)
+
+
+def _interval(found: dict[str, Any] | None) -> tables.Cell:
+    if found is None:
+        return "no fit", None
+    ends = labels.interval(found["low"], found["high"])
+    return f"{labels.number(found['value'], 3)}<br><small>{ends}</small>", found["value"]

@@ -1,0 +1,143 @@
+"""Every number that an article tells of a study, from its records alone: what was run, noise, laws, hold-outs, orders.
+
+Losses are nats a token at the longest evaluated context unless another is said; `state` is elements a sequence. What
+the questions of the reference study ask beyond this stands in questions.py.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean, variance
+from typing import Any
+
+from isostate.report import claims
+from isostate.report import rows as runs
+from isostate.report.best_state import CLAIMED
+from isostate.report.fits import of_state
+from isostate.report.rows import Row
+
+Numbers = dict[str, Any]
+
+
+def of_study(table: list[Row], entries: list[dict[str, Any]]) -> Numbers:
+    """`table`: records.table or table_of; `entries`: fits.fit_laws of it."""
+    finished = runs.drawn(table)
+    noise = seed_noise(finished)
+    return {
+        "runs": {status: sum(row["status"] == status for row in table) for status in sorted(_statuses(table))},
+        "diverged": [_named(row) | {"reason": row.get("reason")} for row in table if row["status"] == "diverged"],
+        "core_hours": sum((row["train_s"] or 0.0) * row["config"]["train"]["threads"] for row in table) / 3600,
+        "parameters": _parameters(finished),
+        "rates": {family: sorted({r["lr"] for r in finished if r["family"] == family}) for family in _families(table)},
+        "seed_noise": noise,
+        "effects": effects(finished, noise),
+        "laws": [law(entry, noise) for entry in of_state(entries)],
+        "joint": [joint(entry) for entry in entries if entry["law"] in CLAIMED],
+    }
+
+
+def seed_noise(finished: list[Row]) -> Numbers:
+    """Pooled standard deviation of one run about the mean of its setting, over settings with several seeds."""
+    squares, dof = 0.0, 0
+    for losses in _settings(finished).values():
+        if len(losses) > 1:
+            squares += variance(losses) * (len(losses) - 1)
+            dof += len(losses) - 1
+    return {"sd": math.sqrt(squares / dof) if dof else None, "dof": dof}
+
+
+def effects(finished: list[Row], noise: Numbers) -> list[Numbers]:
+    """For each family, size, context and condition: from the worst to the best mean over states, in nats and noise."""
+    found: dict[tuple, dict[int, list[float]]] = {}
+    longest = max(runs.eval_contexts(finished), default=0)
+    for row in runs.evaluated_at(finished, longest):
+        place = runs.cell(row)[:-1]
+        found.setdefault(place, {}).setdefault(runs.state(row), []).append(runs.final_loss(row, longest))
+    every = runs.conditions(finished)
+    told = []
+    for (family, size, context, condition), states in sorted(found.items(), key=str):
+        means = {state: fmean(losses) for state, losses in states.items()}
+        fall = max(means.values()) - min(means.values())
+        group = {"family": family, "size": runs.size_name(size), "train_context": context}
+        told.append(
+            group
+            | {
+                "condition": runs.condition_label(condition, every),
+                "means": {str(state): means[state] for state in sorted(means)},
+                "best_state": min(means, key=lambda state: (means[state], state)),
+                "fall_nats": fall,
+                "fall_in_noise": fall / noise["sd"] if noise["sd"] else None,
+            }
+        )
+    return told
+
+
+def law(entry: dict[str, Any], noise: Numbers) -> Numbers:
+    """A law in the state: parameters with intervals, what state could still gain, its hold-out against the noise."""
+    held = entry["holdout"]
+    told = {"group": entry["group"], "params": entry["params"], "alarms": entry["alarms"], "holdout": None}
+    if entry["params"]:
+        value = {name: interval["value"] for name, interval in entry["params"].items()}
+        largest = max(point["x"] for point in entry["points"])
+        smallest = min(point["x"] for point in entry["points"])
+        told["left_nats"] = value["A"] * largest ** -value["alpha"]
+        told["fallen_nats"] = value["A"] * (smallest ** -value["alpha"] - largest ** -value["alpha"])
+    if held:
+        miss = abs(held["predicted"] - held["observed"])
+        told["holdout"] = {
+            **{name: held[name] for name in ("x", "observed", "predicted", "low", "high", "error")},
+            "covered": held["low"] <= held["observed"] <= held["high"],
+            "miss_in_noise": miss / noise["sd"] if noise["sd"] else None,
+        }
+    return told
+
+
+def joint(entry: dict[str, Any]) -> Numbers:
+    """A joint law, the exponent of its S*, and the note's claims held against both."""
+    exponent = entry["derived"].get("state_exponent")
+    told = {
+        "law": entry["law"],
+        "group": entry["group"],
+        "params": entry["params"],
+        "exponent": exponent,
+        "claimed_exponent": CLAIMED[entry["law"]],
+        "verdict": claims.of_exponent(exponent, CLAIMED[entry["law"]]),
+        "best": entry["best"],
+        "alarms": entry["alarms"],
+    }
+    if entry["law"] == "state-params":
+        told["of_the_order_of_parameters"] = [claims.of_order(point, point["x"]) for point in entry["best"]]
+    return told
+
+
+def _settings(finished: list[Row]) -> dict[tuple, list[float]]:
+    longest = max(runs.eval_contexts(finished), default=0)
+    found: dict[tuple, list[float]] = {}
+    for row in runs.evaluated_at(finished, longest):
+        found.setdefault(runs.cell(row), []).append(runs.final_loss(row, longest))
+    return found
+
+
+def _parameters(finished: list[Row]) -> dict[str, Numbers]:
+    """By size: the smallest and largest count outside the embedding, and how far these are apart."""
+    told = {}
+    for size in runs.sizes(finished):
+        counts = [row["n_params"]["non_embedding"] for row in finished if runs.size(row) == size]
+        told[runs.size_name(size)] = {
+            "least": min(counts),
+            "most": max(counts),
+            "spread": max(counts) / min(counts) - 1,
+        }
+    return told
+
+
+def _statuses(table: list[Row]) -> set[str]:
+    return {row["status"] for row in table}
+
+
+def _families(table: list[Row]) -> list[str]:
+    return runs.families(row for row in table if "family" in row)
+
+
+def _named(row: Row) -> Numbers:
+    return {"run": row["run_id"], "family": row["family"], "state": runs.state(row), "seed": row["seed"]}

@@ -1,0 +1,56 @@
+"""The figure of the state worth having."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from isostate.report.best_state import best_state
+from isostate.report.fits import fit_laws
+from isostate.report.page import render
+from tests.report import browser, planted_joint, studies
+from tests.report.test_figures import opened as view_of
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    table = planted_joint.contexts() + planted_joint.contexts("window")
+    return table, fit_laws(table, {**studies.STUDY, "fit": [{"law": "state-context"}]})
+
+
+def test_without_a_joint_law_it_says_what_study_fills_it():
+    assert "state-context" in best_state(studies.small(), [])["empty"]
+
+
+def test_a_family_has_its_points_with_bars_and_the_claim_stands_beside(fitted):
+    view = view_of(best_state(*fitted))
+    names = {trace["legendgroup"] for trace in view["data"] if "legendgroup" in trace}
+    assert names == {"power-2, 2x64", "window, 2x64"}
+    points = [trace for trace in view["data"] if "error_y" in trace]
+    assert [len(trace["x"]) for trace in points] == [4, 4]
+    assert all(value > 0 for trace in points for value in trace["error_y"]["array"])
+    (claim,) = [trace for trace in view["data"] if trace.get("name") == "S* ~ √T"]
+    slope = math.log(claim["y"][1] / claim["y"][0]) / math.log(claim["x"][1] / claim["x"][0])
+    assert slope == pytest.approx(0.5)
+    assert view["note"].startswith("power-2, 2x64: exponent 0.")
+    assert "0.5 is refuted." in view["note"]  # planted: 0.8
+
+
+def test_the_page_holds_it(fitted):
+    table, entries = fitted
+    page = render(studies.STUDY, table, entries)
+    assert 'id="figure-best-state"' in page
+    assert 'id="state-context"' in page
+
+
+@pytest.mark.browser
+def test_a_browser_draws_both_claims(started, tmp_path):
+    table = [*planted_joint.contexts(), *planted_joint.params()]
+    (tmp_path / "joint.html").write_text(render(planted_joint.JOINT, table, fit_laws(table, planted_joint.JOINT)))
+    with browser.opened(started, tmp_path / "joint.html", **browser.DESKTOP) as opened:
+        for number, claim in enumerate(("S* ~ √T", "S* = N")):
+            opened.figure("best-state").get_by_role("tab").nth(number).click()
+            legend = opened.figure("best-state").locator(".drawing .legend")
+            assert claim in legend.text_content()
+            assert "exponent" in opened.figure("best-state").locator(".note").inner_text()

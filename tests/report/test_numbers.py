@@ -1,0 +1,85 @@
+"""The article's numbers, against what was planted in made-up records."""
+
+from __future__ import annotations
+
+from statistics import fmean, variance
+
+import pytest
+
+from isostate.report import numbers
+from isostate.report.fits import fit_laws
+from tests.report import planted_joint, studies
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Two families, six states, three seeds; one run diverged."""
+    rows = [
+        studies.run(family, state=state, seed=seed)
+        for family in ("power-2", "window")
+        for state in studies.STATES
+        for seed in (0, 1, 2)
+    ]
+    for row in rows:
+        row["config"]["train"] = {"threads": 2}
+    lost = studies.diverged(family="window", state=999)
+    lost["config"]["train"] = {"threads": 1}
+    return [*rows, lost]
+
+
+@pytest.fixture(scope="module")
+def told(table):
+    return numbers.of_study(table, fit_laws(table, studies.STUDY))
+
+
+def test_what_ran_what_it_cost_and_what_diverged(table, told):
+    assert told["runs"] == {"diverged": 1, "done": 36}
+    seconds = sum(row["train_s"] * row["config"]["train"]["threads"] for row in table)
+    assert told["core_hours"] == pytest.approx(seconds / 3600)
+    assert [run["state"] for run in told["diverged"]] == [999]
+    assert told["rates"] == {"power-2": [0.003], "window": [0.003]}
+    assert told["parameters"]["2x64"]["spread"] == 0.0
+
+
+def test_the_seed_noise_is_the_pooled_deviation_within_settings(table, told):
+    groups: dict[tuple, list[float]] = {}
+    for row in table:
+        if row["status"] == "done":
+            place = (row["family"], row["state"]["elements"])
+            groups.setdefault(place, []).append(row["final"]["1024"]["loss_nats"])
+    pooled = fmean(variance(losses) for losses in groups.values()) ** 0.5  # equal numbers of seeds
+    assert told["seed_noise"] == {"sd": pytest.approx(pooled), "dof": 24}
+    assert 0.003 < pooled < 0.012  # planted: 0.006
+    single = [row for row in table if row["seed"] == 0 and row["status"] == "done"]
+    assert numbers.seed_noise(single) == {"sd": None, "dof": 0}
+
+
+def test_effects_stand_beside_the_noise(told):
+    effect = next(effect for effect in told["effects"] if effect["family"] == "power-2")
+    planted = [studies.expected_loss("power-2", 131_072, state, 256, 1024) for state in studies.STATES]
+    assert effect["fall_nats"] == pytest.approx(planted[0] - planted[-1], abs=0.02)
+    assert effect["best_state"] == 65_536
+    assert effect["fall_in_noise"] == pytest.approx(effect["fall_nats"] / told["seed_noise"]["sd"])
+
+
+def test_a_law_tells_what_state_can_still_gain_and_how_its_hold_out_stood_to_the_noise(told):
+    law = next(
+        found
+        for found in told["laws"]
+        if (found["group"]["family"], found["group"]["eval_context"]) == ("power-2", 1024)
+    )
+    _, scale, exponent = studies.FAMILIES["power-2"]
+    assert law["params"]["alpha"]["low"] < exponent < law["params"]["alpha"]["high"]
+    assert law["left_nats"] == pytest.approx(scale * 65_536**-exponent, rel=0.5)
+    held = law["holdout"]
+    assert held["x"] == 65_536
+    assert held["miss_in_noise"] == abs(held["predicted"] - held["observed"]) / told["seed_noise"]["sd"]
+    assert held["covered"] == (held["low"] <= held["observed"] <= held["high"])
+
+
+def test_joint_laws_carry_the_notes_claims_and_their_verdicts():
+    rows = planted_joint.params()
+    (joint,) = (numbers.joint(entry) for entry in fit_laws(rows, {**studies.STUDY, "fit": [{"law": "state-params"}]}))
+    assert joint["claimed_exponent"] == 1.0
+    assert joint["verdict"] == "refuted"  # planted: 0.7
+    assert len(joint["of_the_order_of_parameters"]) == len(planted_joint.SIZES)
