@@ -21,7 +21,7 @@ def test_scratch_is_what_the_kernel_asks_for(n_keys):
     kernel.scratch_elements.restype = ctypes.c_long
     for size in (1, 8, 9, 64, 100, 256):
         x = torch.zeros(1, 2, n_keys, size)
-        problem = fused._problem(x, x, None, None, q=x, k=x, v=x, y=x)
+        problem = fused._problem(x, x, None, None, None, q=x, k=x, v=x, y=x)
         for is_backward in (False, True):
             asked = kernel.scratch_elements(ctypes.byref(problem), int(is_backward))
             assert scratch_elements(n_keys, size, is_backward) == asked
