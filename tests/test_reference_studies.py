@@ -91,6 +91,7 @@ def test_the_data_have_recall_and_a_dilution(cells):
     assert texts == {"python", "bard", "bard + recall of 8 at 64, 25 %", "bard, 3 fillers"}
 
 
+@pytest.mark.slow
 def test_the_articles_numbers_come_from_committed_records_alone(tmp_path):
     """Synthetic runs, collected beside a copy of a study file: the script tells them, and refuses an altered record."""
     rows = [studies.run(family, state=state) for family in ("power-2", "window") for state in studies.STATES]

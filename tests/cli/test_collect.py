@@ -55,6 +55,7 @@ def test_collected_again_from_what_was_restored_the_file_is_the_same(clone, caps
     assert "records/tiny.jsonl: 3 records, " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_trained_and_ends_as_the_first_time(clone, capsys):
     path = clone / "records" / "tiny.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)

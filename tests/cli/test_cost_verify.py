@@ -24,6 +24,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ours.json", "llama.json"])
 def test_a_config_that_computes_is_verified_throughout(name, here, capsys):
     assert main(["cost", name, "--verify", "--batch", "2", "--context", "24"]) == 0
@@ -47,6 +48,7 @@ def test_a_preset_that_is_too_large_runs_on_fake_tensors(capsys):
     assert found["verdict"] == "verified: 16 of 16 counts equal, 2 rows not run"
 
 
+@pytest.mark.slow
 def test_what_is_left_out_comes_with_how_to_run_it(here, capsys, monkeypatch):
     monkeypatch.setattr(harness, "MOST_FLOPS", 3 * 10**7)
     assert main(["cost", "ours.json", "--verify", "--context", "256"]) == 0

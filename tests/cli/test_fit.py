@@ -67,6 +67,7 @@ def test_least_squares_below_1e21_is_the_published_projection(capsys):
     assert got == pytest.approx({"E": 1.9051, "A": 4.0005, "B": 1.0509, "alpha": 0.3511, "beta": 0.4587}, abs=6e-5)
 
 
+@pytest.mark.slow
 @needs_tables
 def test_a_published_fit_is_set_beside_ours(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -168,6 +169,7 @@ def test_out_holds_the_fit_that_allocate_and_next_read(here, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_out_holds_the_figures_in_the_formats_asked_for(here, capsys):
     fit = ["fit", "runs.csv", "--law", "chinchilla", "--bootstrap", "0", "--out", "drawn"]
     assert main(fit) == 0

@@ -35,6 +35,7 @@ def test_a_run_that_comes_out_the_same_says_so(committed, capsys):
     assert f"bit-equal: run {run_id}, 9 rows of 10 updates, the last weights and the result as in records/" in told
 
 
+@pytest.mark.slow
 def test_a_run_that_comes_out_different_says_where_and_in_which_environment(committed, capsys):
     folder, run_id = committed
 

@@ -43,6 +43,7 @@ def test_every_storage_that_torch_keeps_is_a_row(case: Case, precision, recomput
     assert predicted.total_bytes == sum(size * times for size, times in kept.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @pytest.mark.parametrize("name", FUSED)
 def test_torchs_operations_keep_other_storages(name, recompute):

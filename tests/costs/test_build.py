@@ -39,6 +39,7 @@ def test_these_families_build():
     assert {find_preset(name).family for name in BUILT} == FAMILIES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILT)
 def test_a_built_preset_has_the_parameters_that_the_formula_counts(name):
     architecture = find_preset(name).architecture

@@ -75,6 +75,7 @@ def test_growth_of_the_process_is_of_memory_that_is_touched():
     assert 30e6 < int(done.stdout) < 40e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax-2kv/rotary/dropped", "window/alibi/window=64", "everything, power"])
 def test_fake_tensors_count_what_real_ones_do_and_leave_no_fake_table_behind(name):
     config, batch, context = ALL[name]

@@ -26,6 +26,7 @@ def call(mixer: LinearFamilyConfig, context: int):
     return lambda: module.attend(q, k, v, gate, module.init_state(BATCH), "chunked")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [1, 2**20], ids=["a chunk at a time", "all at once"])
 @pytest.mark.parametrize("mixer", LINEAR_CASES, ids=name_of)
 def test_products_and_operations_are_the_engines(mixer, group, monkeypatch):

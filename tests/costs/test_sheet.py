@@ -140,6 +140,7 @@ def test_the_sheet_waits_for_no_torch():
     assert imports_without_torch("sheet")
 
 
+@pytest.mark.slow
 def test_the_package_gives_what_it_gathers_when_it_is_asked_for():
     code = (
         "import sys, isostate.costs as costs; assert 'torch' not in sys.modules; "

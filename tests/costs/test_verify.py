@@ -51,6 +51,7 @@ def test_rows_know_their_error():
     assert Row("kept", "bytes", 5, None).holds is None
 
 
+@pytest.mark.slow
 def test_a_model_too_large_to_compute_runs_on_fake_tensors_and_says_what_that_leaves_out():
     sizes = {"vocab_size": 50257, "n_layers": 3, "d_model": 12288, "mlp": "gelu", "norm": "layer", "dropout": 0.1}
     wide = ModelConfig.parse(sizes | {"mixer": {"kind": "window", "n_heads": 96, "window": 16}}, "wide")

@@ -47,6 +47,7 @@ def test_the_planted_form_wins_by_hold_out_and_by_bic(truth, objective):
     assert any(f"believe {truth}" in words for words in found.words), found.words
 
 
+@pytest.mark.slow
 def test_a_nested_richer_form_fits_closer_but_does_not_win_by_bic():
     wins = 0
     for seed in range(5):

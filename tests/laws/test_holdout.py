@@ -46,6 +46,7 @@ def test_it_predicts_from_the_small_points_alone():
     assert whole.holdout.mean_abs_error == pytest.approx(np.abs(errors).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_its_interval_covers_a_new_point_at_its_level():
     covered = []
     for seed in range(60):

@@ -37,6 +37,7 @@ def test_intervals_cover_what_was_planted_at_their_level():
     assert np.all(covered / studies > 0.95 - 0.054), covered / studies
 
 
+@pytest.mark.slow
 def test_the_bootstrap_of_five_points_is_as_wide_as_the_profile_and_that_of_their_bare_residuals_is_not():
     losses = planted(STATE_SIZES) + 0.004 * np.random.default_rng(0).normal(size=5)
     fit = fit_state(STATE_SIZES, losses)

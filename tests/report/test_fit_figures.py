@@ -64,6 +64,7 @@ def test_what_every_law_says_of_its_inputs_is_drawn_as_an_image(name):
                 assert image.size == tuple(round(side * static.DPI) for side in static.size(panel))
 
 
+@pytest.mark.slow
 def test_all_formats_are_written_in_one_call(tmp_path):
     folder = tmp_path / "new" / "figures"
     paths = write_figures(five_points(), folder)

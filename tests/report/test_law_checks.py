@@ -98,6 +98,7 @@ def test_a_combination_without_a_law_says_so():
     assert "missing" in figure["views"]["1.0.0.1.0"]
 
 
+@pytest.mark.slow
 def test_the_figure_adds_little_to_the_page():
     table = studies.full()
     figure = law_checks(table, fit_laws(table, studies.STUDY))

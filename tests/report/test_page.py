@@ -65,6 +65,7 @@ def test_nothing_is_loaded_from_anywhere(small_page):
     assert "//" not in own.replace("/* ", "")
 
 
+@pytest.mark.slow
 def test_hostile_names_leave_the_page_with_its_own_scripts_only():
     study, table = studies.hostile()
     text = page.render(study, table, fit_laws(table, study))

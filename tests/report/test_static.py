@@ -38,6 +38,7 @@ def words(svg):
     return ["".join(node.itertext()).strip() for node in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.slow
 def test_a_png_has_the_stated_size():
     for described, across, down in (
         (fit_data.against_inputs(made("state")), 1, 1), (fit_data.against_inputs(made("chinchilla")), 2, 1),

@@ -37,6 +37,7 @@ def trained(events) -> list[str]:
     return [event["run_id"] for event in events if event["event"] == "start"]
 
 
+@pytest.mark.slow
 def test_tuning_comes_first_and_its_winners_are_not_trained_again(go):
     outcome, events = go(train={"lr": "tune", "lr_grid": [0.001, 0.01]})
     assert set(outcome.statuses.values()) == {"done"}
@@ -47,6 +48,7 @@ def test_tuning_comes_first_and_its_winners_are_not_trained_again(go):
     assert go.finished
 
 
+@pytest.mark.slow
 def test_a_new_state_size_trains_its_own_cells_alone_and_what_is_no_longer_asked_for_is_said_to_stay(go):
     go(sweep=[{"mixer": "window", "state_size": [128]}])
     assert go.finished
@@ -59,6 +61,7 @@ def test_a_new_state_size_trains_its_own_cells_alone_and_what_is_no_longer_asked
     assert "holds 1 runs that the study file no longer asks for" in notice
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_a_result_and_trained_again_only_when_asked_for(go):
     tables = {"sweep": [{"mixer": "window", "window": 4}], "model": {"norm": "rms"}}
     go(**tables)

@@ -27,6 +27,7 @@ def faults(call: str) -> tuple[str, int]:
     return kept, int(count)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux's")
 def test_a_step_faults_its_pages_once_instead_of_every_time():
     kept, count = faults("keep_freed_memory()")

@@ -62,6 +62,7 @@ def test_what_comes_comes_in_the_allocators_order_and_size(case: Case, recompute
         assert max(abs(difference) for difference in differences) <= SCALARS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", ["none", "blocks"])
 @pytest.mark.parametrize("name", [name for name in FUSED if name in LONG])
 def test_torchs_operations_are_told_as_well_and_are_others(name, recompute):
