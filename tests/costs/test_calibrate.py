@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from isostate.config import UserError
 from isostate.costs import calibrate as calibrate_file
 from isostate.costs.calibrate import Calibration, Curve, calibrate, seconds_of, undisturbed
 from isostate.costs.decode_kernels import decode_parts
@@ -50,6 +51,11 @@ def calibration_of(call_s: float = 1e-6, missed=(0.0,) * 8) -> Calibration:
         axes = ((1, 64), (1, 64), (1, 64))
         curves["batched matmul"] = curve_of("batched matmul", axes, lambda m, k, n, r=rate: r * m * k * n)
     return Calibration(near, far, call_s, 2 * call_s, missed)
+
+
+def test_a_kind_that_was_not_measured_is_refused_in_a_line():
+    with pytest.raises(UserError, match="no time for 'attention': attention ran by torch kernels when this was"):
+        calibration_of().kernel_s(Kernel("attention", (512, 300)), missed=0.0)
 
 
 def test_a_step_is_its_calls_and_its_work():

@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from isostate.config import UserError
 from isostate.costs import real_steps
 from isostate.costs.clock import first_quartile, own_clock
 from isostate.costs.decode_kernels import decode_parts, repeated_elements
@@ -92,9 +93,13 @@ class Calibration:
         return float(np.interp(math.log(working_set), [math.log(pool) for pool in POOLS], self.missed))
 
     def kernel_s(self, kernel: Kernel, missed: float) -> float:
-        """All its calls, without their overhead."""
+        """All its calls, without their overhead. Raises UserError for a kind that was not measured."""
         if kernel.kind == "call":
             return 0.0
+        if kernel.kind not in self.cached:
+            raise UserError(
+                f"no time for {kernel.kind!r}: attention ran by {self.kernels} kernels when this was measured"
+            )
         near, far = self.cached[kernel.kind], self.from_memory[kernel.kind]
         unit_s = (1 - missed) * near.at(kernel.shape) + missed * far.at(kernel.shape)
         if kernel.units == 1 and kernel.shape:  # a call's own overhead is counted apart
