@@ -16,7 +16,7 @@ from isostate.costs.tape import training_step
 from isostate.costs.tape.mixers import tables_of
 from isostate.costs.tape.operations import INT64
 from isostate.mixers import Form
-from isostate.mixers.native import Kernels
+from isostate.mixers.native import Kernels, kernels_here
 from isostate.model import ModelConfig, Recompute
 from isostate.quantities import Cost
 
@@ -82,7 +82,7 @@ def training_memory(
         gradients=each.gradient * n_elements,
         optimizer=each.moments * n_elements,
         batch=2 * batch * context * INT64,
-        tables=table_bytes(config, context, each.activation),
+        tables=table_bytes(config, context, each.activation, kernels or kernels_here()),
         step=step.peak_bytes,
         kept=kept_by(step, config, batch, context, recompute, each.activation),
     )
@@ -115,9 +115,9 @@ def alive_at_peak(
     return [(storage.name, storage.nbytes) for storage in step.alive_at_peak() if storage.nbytes]
 
 
-def table_bytes(config: ModelConfig, context: int, element_bytes: int) -> int:
+def table_bytes(config: ModelConfig, context: int, element_bytes: int, kernels: Kernels) -> int:
     """Tables that the first step makes and keeps for good."""
-    tables = sum(table.nbytes for table in tables_of(config, context, element_bytes))
+    tables = sum(table.nbytes for table in tables_of(config, context, element_bytes, kernels))
     if config.position_embedding == "sinusoidal":
         tables += context * config.d_model * element_bytes
     return tables

@@ -8,7 +8,8 @@ from math import comb
 import torch
 
 from isostate.costs.tape.chunks import Chunks
-from isostate.costs.tape.operations import BOOL, FLOAT32, gradient
+from isostate.costs.tape.operations import BOOL, FLOAT32, INT32, INT64, gradient
+from isostate.costs.tape.projections import Table
 from isostate.costs.tape.tape import HEADS, TURNED, Storage, Tape, Value
 from isostate.mixers import engine_kernel
 from isostate.mixers.engine_kernel import PAST_THE_END, Shares
@@ -69,10 +70,22 @@ def engine(
     return y, state
 
 
+def engine_tables(feature_map: PolynomialMap) -> list[Table]:
+    """Beside torch's tables: `engine_kernel._tables`, four of int32, and the numbers of degree one."""
+    K, P, degree = feature_map.head_dim, feature_map.expanded_size, feature_map.degree
+    numbers = 2 * (_low(feature_map) + P) * INT32 + 2 * K * INT64
+    return [Table("numbers and weights for the kernel", numbers + (P + degree + 1) * FLOAT32, of=feature_map)]
+
+
 @lru_cache(maxsize=4096)
 def scratch_elements(feature_map: PolynomialMap, value_size: int, chunk: int, is_backward: bool) -> int:
     """Of a thread, in float32, as the kernel says; without the tables that a call needs."""
-    K = feature_map.head_dim
-    low = sum(comb(K + degree - 1, degree) for degree in range(feature_map.degree))
-    problem = engine_kernel._Problem(K=K, V=value_size, P=feature_map.expanded_size, low=low, chunk=chunk)
+    K, P = feature_map.head_dim, feature_map.expanded_size
+    problem = engine_kernel._Problem(K=K, V=value_size, P=P, low=_low(feature_map), chunk=chunk)
     return engine_kernel._scratch_elements(problem, torch.float32, is_backward)
+
+
+def _low(feature_map: PolynomialMap) -> int:
+    """Monomials below the degree, 1 among them."""
+    K = feature_map.head_dim
+    return sum(comb(K + degree - 1, degree) for degree in range(feature_map.degree))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from isostate.costs.tape.tape import HEADS, PART, TOKENS, Kept, Storage, Tape, Value
 
-FLOAT32, FLOAT64, INT64, BOOL = 4, 8, 8, 1
+FLOAT32, FLOAT64, INT32, INT64, BOOL = 4, 8, 4, 8, 1
 
 
 def linear(tape: Tape, x: Value, rows: int, n_in: int, n_out: int, bias: bool, name: str) -> Value:
