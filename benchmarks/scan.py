@@ -98,7 +98,7 @@ def largest_difference():
 
 
 def main():
-    if not PEERS.exists():
+    if not (PEERS / "mambapy").exists():
         command = [
             sys.executable,
             "-m",
