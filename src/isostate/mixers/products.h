@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #ifdef DOUBLE
 typedef double real;
@@ -136,26 +137,56 @@ static void product(int m, int n, int k, const real* A, long ars, long acs, cons
     if (j < n) product_columns<1, HALF>(m, k, A, ars, acs, B + j, brs, C + j, crs, add);
 }
 
-// out[c][r] = in[r][c] for n rows of m elements, by blocks of four.
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+template <int N, int... I> static inline typename Lanes<2 * N>::vec behind(
+    typename Lanes<N>::vec a, typename Lanes<N>::vec b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, I...);
+}
+
+// Four elements of each of N / 4 rows, four rows apart, one behind the other.
+template <int N> static inline typename Lanes<N>::vec beside(const real* in, long irs) {
+    if constexpr (N == 4) return load_of<4>(in);
+    else return behind<N / 2>(beside<N / 2>(in, irs), beside<N / 2>(in + N * irs / 2, irs), std::make_integer_sequence<int, N>{});
+}
+
+// Within each four lanes: PAIR 0 a0 b0 a1 b1, PAIR 1 a2 b2 a3 b3; HALF_OF 0 a0 a1 b0 b1, HALF_OF 1 a2 a3 b2 b3.
+template <int N, int PAIR, int... I> static inline typename Lanes<N>::vec zip(
+    typename Lanes<N>::vec a, typename Lanes<N>::vec b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, ((I & ~3) + 2 * PAIR + (I & 3) / 2 + (I & 1) * N)...);
+}
+template <int N, int HALF_OF, int... I> static inline typename Lanes<N>::vec join(
+    typename Lanes<N>::vec a, typename Lanes<N>::vec b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, ((I & ~3) + 2 * HALF_OF + (I & 1) + (I & 2) / 2 * N)...);
+}
+
+// The first rows of `transpose`, N at a time; returns how many.
+template <int N> static inline int transpose_rows(int r, int n, int m, const real* in, long irs, real* out, long ors) {
+    constexpr std::make_integer_sequence<int, N> every{};
+    for (; r + N <= n; r += N) {
+        int c = 0;
+        for (; c + 4 <= m; c += 4) {
+            typename Lanes<N>::vec x[4];
+            for (int i = 0; i < 4; i++) x[i] = beside<N>(in + (r + i) * irs + c, irs);
+            const auto low01 = zip<N, 0>(x[0], x[1], every), high01 = zip<N, 1>(x[0], x[1], every);
+            const auto low23 = zip<N, 0>(x[2], x[3], every), high23 = zip<N, 1>(x[2], x[3], every);
+            store_of<N>(out + c * ors + r, join<N, 0>(low01, low23, every));
+            store_of<N>(out + (c + 1) * ors + r, join<N, 1>(low01, low23, every));
+            store_of<N>(out + (c + 2) * ors + r, join<N, 0>(high01, high23, every));
+            store_of<N>(out + (c + 3) * ors + r, join<N, 1>(high01, high23, every));
+        }
+        for (; c < m; c++)
+            for (int i = 0; i < N; i++) out[c * ors + r + i] = in[(r + i) * irs + c];
+    }
+    return r;
+}
+#endif
+
+// out[c][r] = in[r][c] for n rows of m elements, by blocks of a vector by four.
 static void transpose(int n, int m, const real* in, long irs, real* out, long ors) {
     int r = 0;
 #if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
-    typedef Lanes<4>::vec four;
-    for (; r + 4 <= n; r += 4) {
-        int c = 0;
-        for (; c + 4 <= m; c += 4) {
-            four x[4];
-            for (int i = 0; i < 4; i++) x[i] = load_of<4>(in + (r + i) * irs + c);
-            four low01 = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5), high01 = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
-            four low23 = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5), high23 = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
-            store_of<4>(out + c * ors + r, __builtin_shufflevector(low01, low23, 0, 1, 4, 5));
-            store_of<4>(out + (c + 1) * ors + r, __builtin_shufflevector(low01, low23, 2, 3, 6, 7));
-            store_of<4>(out + (c + 2) * ors + r, __builtin_shufflevector(high01, high23, 0, 1, 4, 5));
-            store_of<4>(out + (c + 3) * ors + r, __builtin_shufflevector(high01, high23, 2, 3, 6, 7));
-        }
-        for (; c < m; c++)
-            for (int i = 0; i < 4; i++) out[c * ors + r + i] = in[(r + i) * irs + c];
-    }
+    if (VL > 4) r = transpose_rows<(VL > 4 ? VL : 4)>(r, n, m, in, irs, out, ors);
+    r = transpose_rows<4>(r, n, m, in, irs, out, ors);
 #endif
     for (; r < n; r++)
         for (int c = 0; c < m; c++) out[c * ors + r] = in[r * irs + c];
