@@ -23,7 +23,8 @@ from isostate.mixers import MixerConfig
 from isostate.mixers.linear_family import LinearFamilyConfig
 from isostate.mixers.native import Kernels
 from isostate.mixers.projections import QKVConfig
-from isostate.mixers.softmax import BLOCK, AttentionConfig, SoftmaxConfig
+from isostate.mixers.scores import BLOCK
+from isostate.mixers.softmax import AttentionConfig, SoftmaxConfig
 from isostate.mixers.window import WindowConfig, block_size
 
 

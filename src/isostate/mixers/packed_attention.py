@@ -18,12 +18,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from isostate.mixers import fused
 from isostate.mixers.documents import Documents
-from isostate.mixers.scores import capped, drop_weights, per_query_head, score_scale
+from isostate.mixers.scores import BLOCK, attend_with, behind, per_query_head
 
 if TYPE_CHECKING:
     from isostate.mixers.softmax import KeyValueState
-
-BLOCK = 512  # queries at once, where torch makes their scores
 
 
 class Sight(NamedTuple):
@@ -64,7 +62,7 @@ def parallel(
     sight: Sight,
 ) -> tuple[Tensor, KeyValueState]:
     """All scores at once, those of other documents masked."""
-    k_BGSK, v_BGSV = _behind(state.k_BGSK, k_BGTK), _behind(state.v_BGSV, v_BGTV)
+    k_BGSK, v_BGSV = behind(state.k_BGSK, k_BGTK), behind(state.v_BGSV, v_BGTV)
     places = _Places.of(state, documents, sight.sinks)
     y_BHTV = _attend(q_BHTK, k_BGSK, v_BGSV, slopes_H, places, sight)
     return y_BHTV, remember(state, k_BGSK, v_BGSV, documents, sight)
@@ -80,7 +78,7 @@ def chunked(
     sight: Sight,
 ) -> tuple[Tensor, KeyValueState]:
     """Our kernel where it serves, else blocks of queries against the keys from the first on that one of them sees."""
-    k_BGSK, v_BGSV = _behind(state.k_BGSK, k_BGTK), _behind(state.v_BGSV, v_BGTV)
+    k_BGSK, v_BGSV = behind(state.k_BGSK, k_BGTK), behind(state.v_BGSV, v_BGTV)
     after = remember(state, k_BGSK, v_BGSV, documents, sight)
     first_BT = first_keys(state, documents)
     if sight.cap is None and not sight.sinks and fused.fuses(q_BHTK, k_BGSK, v_BGSV, sight.dropout):
@@ -181,12 +179,7 @@ def _attend(
     bias_BHTS = places.bias(slopes_H, sight, q_BHTK)
     if sight.cap is None:
         return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, attn_mask=bias_BHTS, dropout_p=sight.dropout)
-    scores_BHTS = capped((q_BHTK * score_scale(q_BHTK, sight.cap)) @ k_BHSK.mT, sight.cap) + bias_BHTS
-    return drop_weights(scores_BHTS.softmax(-1), sight.dropout) @ v_BHSV
-
-
-def _behind(old_BGSK: Tensor, new_BGTK: Tensor) -> Tensor:
-    return torch.cat([old_BGSK, new_BGTK], dim=2) if old_BGSK.shape[2] else new_BGTK
+    return attend_with(q_BHTK, k_BHSK, v_BHSV, bias_BHTS, sight.dropout, sight.cap)
 
 
 def _picked(x_BGSK: Tensor, at_BS: Tensor, unused_BS: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
 
+BLOCK = 512  # queries at once, where torch makes their scores: bounds a bias matrix to H x 512 x S
+
 
 def attend_densely(
     q_BHTK: Tensor,
@@ -22,8 +24,20 @@ def attend_densely(
     k_BHSK, v_BHSV = per_query_head(k_BGSK, q_BHTK.shape[1]), per_query_head(v_BGSV, q_BHTK.shape[1])
     queries, keys = q_BHTK.shape[2], k_BHSK.shape[2]
     bias = causal_bias(queries, keys, slopes_H, q_BHTK.dtype, q_BHTK.device, window, sinks, gap)
-    scores_BHTS = capped((q_BHTK * score_scale(q_BHTK, cap)) @ k_BHSK.mT, cap) + bias
+    return attend_with(q_BHTK, k_BHSK, v_BHSV, bias, dropout, cap)
+
+
+def attend_with(
+    q_BHTK: Tensor, k_BHSK: Tensor, v_BHSV: Tensor, bias_BHTS: Tensor, dropout: float, cap: float | None
+) -> Tensor:
+    """y_BHTV of all scores and what is added to them, for a key head a query head."""
+    scores_BHTS = capped((q_BHTK * score_scale(q_BHTK, cap)) @ k_BHSK.mT, cap) + bias_BHTS
     return drop_weights(scores_BHTS.softmax(-1), dropout) @ v_BHSV
+
+
+def behind(old_BGSK: Tensor, new_BGTK: Tensor) -> Tensor:
+    """New keys or values after the remembered ones; an empty cache would cost a copy of everything."""
+    return torch.cat([old_BGSK, new_BGTK], dim=2) if old_BGSK.shape[2] else new_BGTK
 
 
 def score_scale(q_BHTK: Tensor, cap: float | None) -> float:

@@ -24,11 +24,8 @@ from isostate.mixers.contract import Causal, Form, State
 from isostate.mixers.documents import Documents
 from isostate.mixers.packed_attention import Sight
 from isostate.mixers.projections import QKVConfig, QKVMixer, alibi_slopes, fill_heads
-from isostate.mixers.scores import attend_densely, causal_bias, per_query_head
+from isostate.mixers.scores import BLOCK, attend_densely, behind, causal_bias, per_query_head
 from isostate.quantities import Cost, StateSize
-
-# Queries of one call to the fused kernel: bounds the bias matrix to H x 512 x S.
-BLOCK = 512
 
 
 class AttentionConfig(QKVConfig):
@@ -124,9 +121,7 @@ class KeyValueState(State):
 
     def append(self, k_BGTK: Tensor, v_BGTV: Tensor, keep: int | None = None, sinks: int = 0) -> KeyValueState:
         """With the new positions at the end; only the last `keep`, where given, and the first `sinks`."""
-        k, v = k_BGTK, v_BGTV
-        if self.k_BGSK.shape[2]:  # an empty cache would cost two copies of everything
-            k, v = torch.cat([self.k_BGSK, k], dim=2), torch.cat([self.v_BGSV, v], dim=2)
+        k, v = behind(self.k_BGSK, k_BGTK), behind(self.v_BGSV, v_BGTV)
         drop = 0 if keep is None else max(0, k.shape[2] - sinks - keep)
         if sinks and drop:
             k, v = (torch.cat([x[:, :, :sinks], x[:, :, sinks + drop :]], dim=2) for x in (k, v))
