@@ -111,13 +111,18 @@ class StudyModelConfig(Config):
 
 
 class SizeConfig(Config):
-    """[[size]]: a model size; what it leaves out is [model]'s."""
+    """[[size]]: a model size; what it leaves out is [model]'s.
+
+    `lr_share`: of the study's or its family's learning rate. A rate that is tuned on a narrow model is too high for a
+    wide one: the best falls about as one over the width (Yang et al. 2022, arXiv:2203.03466).
+    """
 
     name: str = ""
     n_layers: int
     d_model: int
     d_ff: int | None = None
     n_heads: int | None = None
+    lr_share: float = Field(default=1.0, gt=0, le=1)
 
     @property
     def label(self) -> str:

@@ -29,12 +29,16 @@ class OutOfReachError(UserError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study. `wanted_state` in elements, where a state was asked for; `size` is a size's label."""
+    """One run of a study. `wanted_state` in elements, where a state was asked for; `size` is a size's label; the run's
+    learning rate is `lr_share` of `rate`, the study's or its family's.
+    """
 
     config: RunConfig
     size: str
+    rate: float
     wanted_state: int | None = None
     role: Role = "sweep"
+    lr_share: float = 1.0
 
     @property
     def run_id(self) -> str:
@@ -49,11 +53,12 @@ class Cell:
         """Elements a sequence carries at the training context."""
         return self.config.model.state_size(self.config.data.context).elements
 
-    def at(self, lr: float, seed: int | None = None, role: Role = "sweep") -> Cell:
-        """The same cell at another learning rate (and seed)."""
-        train = TrainConfig.model_validate({**self.config.train.to_dict(), "lr": lr})
+    def at(self, rate: float, seed: int | None = None, role: Role = "sweep") -> Cell:
+        """The same cell at another learning rate of the family (and seed)."""
+        train = TrainConfig.model_validate({**self.config.train.to_dict(), "lr": rate * self.lr_share})
         seed = self.config.seed if seed is None else seed
-        return replace(self, config=self.config.model_copy(update={"train": train, "seed": seed}), role=role)
+        config = self.config.model_copy(update={"train": train, "seed": seed})
+        return replace(self, config=config, rate=rate, role=role)
 
 
 def expand(
@@ -98,10 +103,11 @@ def _at_every_place(
             out_of_reach.append(f"left out at size {size.label}, context {data.context}: {error}")
             continue
         data = data.model_copy(update={"fingerprint": fingerprints.get(data.text, "")})
-        values = {"model": model, "data": data, "train": study.train.at(study.train.lr), "eval": study.eval}
+        rate, share = study.train.lr, size.lr_share
+        values = {"model": model, "data": data, "train": study.train.at(rate * share), "eval": study.eval}
         for seed in only.seeds or study.seeds:
             config = RunConfig.parse({**values, "seed": seed}, where)
-            cells.append(Cell(config, size.label, wanted))
+            cells.append(Cell(config, size.label, rate, wanted, lr_share=share))
     if not cells:
         raise UserError(out_of_reach[0].partition(": ")[2])
     return cells, out_of_reach
@@ -135,7 +141,7 @@ def build(
 
 def _model(study: StudyConfig, data: DataConfig, size: SizeConfig, mixer: dict[str, Any], where: str) -> ModelConfig:
     given = study.model.model_dump(exclude_none=True, exclude={"match_params", "n_layers", "d_model"})
-    given |= size.model_dump(exclude_none=True, exclude={"name"})
+    given |= size.model_dump(exclude_none=True, exclude={"name", "lr_share"})
     shared: dict[str, Any] = {key: given.pop(key) for key in ("positions", "qk_norm", "n_heads") if key in given}
     if mixer["kind"] == "stack":
         mixer = {**mixer, "mixers": {name: _sharing(inner, shared) for name, inner in mixer["mixers"].items()}}

@@ -1,7 +1,7 @@
 """lr = "tune": the learning rate of each family, from ordinary runs on its first text, smallest model, middle state.
 
-The best rate there is used at every size and state of the family: cheap, and the same favour for all families. A run of
-the study that happens to equal a tuning run is that run, and is not trained again.
+The best rate there is used at every state and, times its `lr_share`, every size of the family: cheap, and the same
+favour for all families. A run of the study that happens to equal a tuning run is that run, and is not trained again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def choose_rates(tuning: Sequence[Cell], results: Mapping[str, dict[str, Any]]) 
     rates: dict[str, float] = {}
     notices = []
     for family in families(tuning):
-        losses = {cell.config.train.lr: _loss(results[cell.run_id]) for cell in tuning if cell.family == family}
+        losses = {cell.rate: _loss(results[cell.run_id]) for cell in tuning if cell.family == family}
         best = min(losses, key=lambda rate: (losses[rate], rate))
         if losses[best] == math.inf:
             tried = ", ".join(f"{rate:g}" for rate in losses)
