@@ -69,16 +69,17 @@ def test_the_chosen_rate_holds_at_every_size_state_and_seed(cells):
     assert {(cell.family, cell.config.train.lr) for cell in settled} == {("window", 0.1), ("power-2", 0.01)}
 
 
-def test_a_size_takes_its_share_of_the_rate_tuned_on_the_smallest():
-    sizes = [{"name": "s", "n_layers": 1, "d_model": 16}, {"name": "l", "n_layers": 1, "d_model": 48, "lr_share": 0.3}]
+def test_a_size_takes_its_share_of_the_rate_tuned_on_the_smallest_of_share_one():
+    shares = [("xs", 8, 2.0), ("s", 16, 1.0), ("m", 32, 1.0), ("l", 48, 0.3)]
+    sizes = [{"name": name, "n_layers": 1, "d_model": width, "lr_share": share} for name, width, share in shares]
     model = {"n_layers": None, "d_model": None}
     study = tiny.study(model=model, size=sizes, sweep=[{"mixer": "window", "window": [2, 4, 8]}])
     cells = expand(study, "")[0]
-    assert {(cell.size, cell.rate) for cell in cells} == {("s", study.train.lr), ("l", study.train.lr)}
+    assert {(cell.size, cell.rate) for cell in cells} == {(name, study.train.lr) for name, *_ in shares}
     tuning = tuning_cells(cells, GRID, seed=3)
     assert [(cell.size, cell.config.train.lr) for cell in tuning] == [("s", rate) for rate in GRID]
     settled = settle(cells, choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5]}))[0])
-    assert {(cell.size, cell.config.train.lr) for cell in settled} == {("s", GRID[1]), ("l", GRID[1] * 0.3)}
+    assert {(cell.size, cell.config.train.lr) for cell in settled} == {(name, GRID[1] * share) for name, _, share in shares}
 
 
 def test_the_winner_is_a_cell_of_the_study_and_not_trained_again(cells):

@@ -113,8 +113,9 @@ class StudyModelConfig(Config):
 class SizeConfig(Config):
     """[[size]]: a model size; what it leaves out is [model]'s.
 
-    `lr_share`: of the study's or its family's learning rate. A rate that is tuned on a narrow model is too high for a
-    wide one: the best falls about as one over the width (Yang et al. 2022, arXiv:2203.03466).
+    `lr_share`: the learning rate over the study's or the family's, which is tuned at the smallest size of share 1. A
+    rate that is best on a narrow model is too high for a wide one: it falls about as one over the width (Yang et al.
+    2022, arXiv:2203.03466).
     """
 
     name: str = ""
@@ -122,7 +123,7 @@ class SizeConfig(Config):
     d_model: int
     d_ff: int | None = None
     n_heads: int | None = None
-    lr_share: float = Field(default=1.0, gt=0, le=1)
+    lr_share: float = Field(default=1.0, gt=0, le=10)
 
     @property
     def label(self) -> str:

@@ -1,4 +1,5 @@
 """lr = "tune": the learning rate of each family, from ordinary runs on its first text, smallest model, middle state.
+The smallest is of the sizes whose `lr_share` is 1, if there is one.
 
 The best rate there is used at every state and, times its `lr_share`, every size of the family: cheap, and the same
 favour for all families. A run of the study that happens to equal a tuning run is that run, and is not trained again.
@@ -20,6 +21,7 @@ def tuning_cells(cells: Sequence[Cell], grid: Sequence[float], seed: int) -> lis
     for family in families(cells):
         members = [cell for cell in cells if cell.family == family]
         members = [cell for cell in members if cell.config.data.text == members[0].config.data.text]
+        members = [cell for cell in members if cell.lr_share == 1] or members
         smallest = min(_place(cell) for cell in members)
         states = {cell.state: cell for cell in members if _place(cell) == smallest}
         middle = states[sorted(states)[(len(states) - 1) // 2]]
