@@ -79,7 +79,9 @@ def test_a_size_takes_its_share_of_the_rate_tuned_on_the_smallest_of_share_one()
     tuning = tuning_cells(cells, GRID, seed=3)
     assert [(cell.size, cell.config.train.lr) for cell in tuning] == [("s", rate) for rate in GRID]
     settled = settle(cells, choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5]}))[0])
-    assert {(cell.size, cell.config.train.lr) for cell in settled} == {(name, GRID[1] * share) for name, _, share in shares}
+    assert {(cell.size, cell.config.train.lr) for cell in settled} == {
+        (name, GRID[1] * share) for name, _, share in shares
+    }
 
 
 def test_the_winner_is_a_cell_of_the_study_and_not_trained_again(cells):
