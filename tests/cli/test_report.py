@@ -21,9 +21,10 @@ def test_it_fits_and_draws_again(finished, capsys):
 
 def test_a_page_is_up_to_date_until_a_record_changes(finished):
     folder = finished / "runs" / "tiny"
-    laws = refresh(folder)
-    assert up_to_date(folder) == laws
-    assert list(up_to_date(folder)[0]) == list(laws[0])
+    tables = refresh(folder)
+    assert up_to_date(folder) == tables
+    assert list(up_to_date(folder)["laws"][0]) == list(tables["laws"][0])
+    assert tables["joint_laws"] == []
     metrics = next(folder.glob("*/metrics.jsonl"))
     metrics.write_text(metrics.read_text() + "{}\n")
     assert up_to_date(folder) is None

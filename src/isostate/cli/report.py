@@ -13,7 +13,8 @@ from isostate.cli.options import RUNS, JsonOption, RecordsArgument, RunsOption
 from isostate.records import durable, run_directories
 from isostate.study.file import find_study
 
-Laws = list[dict[str, str]]  # the table of laws: a row a law, columns in the order to show
+Laws = list[dict[str, str]]  # a table of laws: a row a law, columns in the order to show
+Tables = dict[str, Laws]  # "laws" in the state, "joint_laws" with the context or the parameters
 
 
 def report(study: RecordsArgument, runs: RunsOption = RUNS, json: JsonOption = False) -> int:
@@ -23,20 +24,21 @@ def report(study: RecordsArgument, runs: RunsOption = RUNS, json: JsonOption = F
     return 0
 
 
-def show_answer(study_dir: Path, laws: Laws, json: bool) -> None:
-    """The table of laws and where the page is."""
+def show_answer(study_dir: Path, tables: Tables, json: bool) -> None:
+    """The tables of laws and where the page is."""
     page = study_dir / "report.html"
     if json:
-        show.print_json({"event": "report", "report": str(page), "laws": laws})
+        show.print_json({"event": "report", "report": str(page), **tables})
         return
     screen = show.console()
-    if laws:
-        screen.print(show.table(list(laws[0]), [list(row.values()) for row in laws], left=2))
+    for laws in tables.values():
+        if laws:
+            screen.print(show.table(list(laws[0]), [list(row.values()) for row in laws], left=2))
     screen.print(f"report: {page}", soft_wrap=True)
 
 
-def up_to_date(study_dir: Path) -> Laws | None:
-    """The table of laws, if the page was made from the records as they are; else None."""
+def up_to_date(study_dir: Path) -> Tables | None:
+    """The tables of laws, if the page was made from the records as they are; else None."""
     summary = study_dir / "summary.json"
     if not all((study_dir / name).is_file() for name in ("report.html", "laws.json", "summary.json")):
         return None
@@ -46,22 +48,23 @@ def up_to_date(study_dir: Path) -> Laws | None:
         return None
     if held["stamp"] != stamp_of(study_dir):
         return None
-    return [dict(zip(held["columns"], cells, strict=True)) for cells in held["laws"]]
+    return {name: [dict(zip(columns, row, strict=True)) for row in rows] for name, columns, rows in held["tables"]}
 
 
-def refresh(study_dir: Path) -> Laws:
-    """Makes the page, laws.json and summary.json; returns the table of laws."""
+def refresh(study_dir: Path) -> Tables:
+    """Makes the page, laws.json and summary.json; returns the tables of laws."""
     from isostate import report as reports  # scipy alone takes a second to import
     from isostate.records import table
 
     stamp = stamp_of(study_dir)  # before: a run that ends meanwhile makes the page out of date
     reports.build_report(study_dir)
     fits = durable.read_json(study_dir / "laws.json")["laws"]
-    laws = reports.summary(table(study_dir), fits)
-    cells = [list(row.values()) for row in laws]
-    held = {"stamp": stamp, "columns": list(laws[0]) if laws else [], "laws": cells}
-    durable.write_atomic(study_dir / "summary.json", durable.json_bytes(held))
-    return laws
+    tables = {"laws": reports.summary(table(study_dir), fits), "joint_laws": reports.joint_summary(fits)}
+    in_order = [
+        [name, list(laws[0]) if laws else [], [list(row.values()) for row in laws]] for name, laws in tables.items()
+    ]
+    durable.write_atomic(study_dir / "summary.json", durable.json_bytes({"stamp": stamp, "tables": in_order}))
+    return tables
 
 
 def stamp_of(study_dir: Path) -> str:

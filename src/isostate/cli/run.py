@@ -62,8 +62,8 @@ def run(
         show.console().print("nothing to train: every run has its result")
     assert file.name is not None
     study_dir = runs / file.name
-    laws = up_to_date(study_dir)
-    show_answer(study_dir, refresh(study_dir) if laws is None else laws, json)
+    tables = up_to_date(study_dir)
+    show_answer(study_dir, refresh(study_dir) if tables is None else tables, json)
     return code
 
 

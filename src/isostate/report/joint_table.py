@@ -4,8 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from isostate.report import labels, tables
+from isostate.report import claims, labels, tables
+from isostate.report.best_state import CLAIMED
 from isostate.report.joint_fits import VARIED
+
+
+def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A dict of printable cells a joint law, for the command line."""
+    told = []
+    for entry in entries:
+        if entry["law"] in VARIED:
+            group, exponent, claimed = entry["group"], entry["derived"].get("state_exponent"), CLAIMED[entry["law"]]
+            ends = "no fit"
+            if exponent is not None:
+                ends = f"{labels.number(exponent['value'])} {labels.interval(exponent['low'], exponent['high'])}"
+            told.append(
+                {
+                    "family": labels.plain(group["family"]),
+                    "joint law": entry["law"],
+                    "held equal": labels.plain(group["size"] or f"context {group['train_context']:,}"),
+                    "exponent of S*": ends,
+                    "claimed": f"{claimed:g}, {claims.of_exponent(exponent, claimed)}",
+                    "hold-out error": labels.percent(entry["holdout"]["error"]) if entry["holdout"] else "–",
+                }
+            )
+    return told
 
 
 def joint_laws_table(entries: list[dict[str, Any]]) -> str:
