@@ -25,6 +25,14 @@ def test_of_several_learning_rates_the_one_with_the_lowest_mean_loss_is_drawn():
     assert rows.drawn(slow + fast) == fast
 
 
+def test_a_rate_tried_with_one_lucky_seed_does_not_take_the_place_of_three():
+    chosen = [studies.run(seed=seed, lr=3e-3) for seed in (0, 1, 2)]
+    tried = studies.run(seed=0, lr=1e-3)
+    for final in tried["final"].values():
+        final["loss_nats"] -= 0.1
+    assert rows.drawn([tried, *chosen]) == chosen
+
+
 def test_learning_rates_are_chosen_cell_by_cell():
     first, second = studies.run(state=2_048, lr=1e-3), studies.run(state=4_096, lr=3e-3)
     assert len(rows.drawn([first, second])) == 2

@@ -6,11 +6,10 @@ the questions of the reference study ask beyond this stands in questions.py.
 
 from __future__ import annotations
 
-import math
-from statistics import fmean, variance
+from statistics import fmean
 from typing import Any
 
-from isostate.report import claims
+from isostate.report import claims, seeds
 from isostate.report import rows as runs
 from isostate.report.best_state import CLAIMED
 from isostate.report.fits import of_state
@@ -38,12 +37,8 @@ def of_study(table: list[Row], entries: list[dict[str, Any]]) -> Numbers:
 
 def seed_noise(finished: list[Row]) -> Numbers:
     """Pooled standard deviation of one run about the mean of its setting, over settings with several seeds."""
-    squares, dof = 0.0, 0
-    for losses in _settings(finished).values():
-        if len(losses) > 1:
-            squares += variance(losses) * (len(losses) - 1)
-            dof += len(losses) - 1
-    return {"sd": math.sqrt(squares / dof) if dof else None, "dof": dof}
+    noise = seeds.pooled(_settings(finished).values())
+    return {"sd": noise.sd, "dof": noise.dof}
 
 
 def effects(finished: list[Row], noise: Numbers) -> list[Numbers]:

@@ -24,14 +24,15 @@ def done(rows: Iterable[Row]) -> list[Row]:
 
 
 def drawn(rows: Iterable[Row]) -> list[Row]:
-    """The finished runs that figures and laws use: where a cell was trained at several learning rates, the best one.
+    """The finished runs that figures and laws use: where a cell was trained at several learning rates, one of them.
 
-    Best is the lowest mean loss over seeds at the longest evaluated context.
+    It is the one of most seeds, since a rate that was tried with one seed may have been lucky with it; of several of
+    them the best, by the lowest mean loss over seeds at the longest evaluated context.
     """
     by_cell: dict[tuple, dict[float, list[Row]]] = {}
     for row in done(rows):
         by_cell.setdefault(cell(row), {}).setdefault(row["lr"], []).append(row)
-    kept = [min(rates.values(), key=_mean_loss) for rates in by_cell.values()]
+    kept = [min(rates.values(), key=lambda seeds: (-len(seeds), _mean_loss(seeds))) for rates in by_cell.values()]
     return [row for group in kept for row in group]
 
 

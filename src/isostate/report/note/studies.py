@@ -1,0 +1,103 @@
+"""The studies that answer the note: their tables and laws by name, and how large the seed noise of each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from isostate.report import labels, seeds
+from isostate.report import rows as runs
+from isostate.report.rows import Row
+from isostate.report.seeds import Means, Noise
+
+STATE_LAWS, CONTEXT, MODEL_SIZE, TIME_BUDGETS, DATA = (
+    "01_state_laws", "02_context", "03_model_size", "04_time_budgets", "05_data",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study's table (records.table_of) and its laws (fits.fit_laws); empty where nothing is trained yet."""
+
+    name: str
+    table: Sequence[Row] = ()
+    laws: Sequence[dict[str, Any]] = field(default=())
+
+    @cached_property
+    def finished(self) -> list[Row]:
+        """The runs that laws and figures use."""
+        return runs.drawn(self.table)
+
+    @cached_property
+    def longest(self) -> int:
+        """The longest evaluated context; 0 without runs."""
+        return max(runs.eval_contexts(self.finished), default=0)
+
+    def at(self, context: int) -> list[Row]:
+        """Finished runs with a loss at this evaluated context."""
+        return runs.evaluated_at(self.finished, context)
+
+    def noise(self, context: int | None = None) -> Noise:
+        """Of one run's loss at an evaluated context, the longest by default."""
+        context = self.longest if context is None else context
+        groups: dict[tuple, list[float]] = {}
+        for row in self.at(context):
+            groups.setdefault(runs.cell(row), []).append(runs.final_loss(row, context))
+        return seeds.pooled(groups.values())
+
+    def size_word(self, size: tuple[int, int]) -> str:
+        """'200K', the parameters outside the embedding; '' where the study has one size."""
+        if len(runs.sizes(self.finished)) < 2:
+            return ""
+        counts = sorted(row["n_params"]["non_embedding"] for row in self.finished if runs.size(row) == size)
+        return labels.decimal(counts[len(counts) // 2])
+
+
+class Studies:
+    """Studies by name; one that is not there is empty."""
+
+    def __init__(self, found: Iterable[Study]) -> None:
+        self._found: Mapping[str, Study] = {study.name: study for study in found}
+
+    def __getitem__(self, name: str) -> Study:
+        return self._found.get(name) or Study(name)
+
+    def noise(self, name: str, context: int | None = None) -> Noise:
+        """The study's own seed noise, or that of the first other study that repeats seeds, which is then said."""
+        found = self[name].noise(context)
+        for other in sorted(self._found):
+            own = self._found[other].noise()
+            found = found.or_else(Noise(own.sd, own.dof, other))
+        return found
+
+    def means(self, name: str, context: int | None = None) -> Means:
+        """Of the study's settings (rows.cell) at an evaluated context, the longest by default."""
+        study = self[name]
+        context = study.longest if context is None else context
+        noise = self.noise(name, context)
+        return seeds.means(study.at(context), runs.cell, lambda row: runs.final_loss(row, context), noise)
+
+
+def on_noise(means: Means) -> str:
+    """How large the noise is, whose it is, and whether single seeds lean on it."""
+    noise = means.noise
+    if noise.sd is None:
+        return "no setting has two seeds, so there is no interval"
+    whose = f" in {noise.source}" if noise.source else ""
+    single = sum(count == 1 for count in means.seeds.values())
+    lean = f", taken for {labels.plural(single, 'setting')} of one seed too" if single else ""
+    return f"seed noise {noise.sd:.4f} ({noise.dof} degrees of freedom{whose}){lean}"
+
+
+def by_state(means: Means, place: tuple) -> dict[int, tuple]:
+    """The settings of a place (a cell without its state) by state."""
+    found = {setting[-1]: setting for setting in means.values if isinstance(setting, tuple) and setting[:-1] == place}
+    return {state: found[state] for state in sorted(found)}
+
+
+def places(means: Means) -> list[tuple]:
+    """Every place that has a setting: (family, size, training context, condition), in a fixed order."""
+    found = {setting[:-1] for setting in means.values if isinstance(setting, tuple)}
+    return sorted(found, key=lambda place: (place[1:], place[0]))

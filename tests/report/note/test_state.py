@@ -1,0 +1,133 @@
+"""Claims of question 1 on planted tables: a truth is confirmed, its contrary refuted, what noise hides undecided."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from isostate.report.fits import fit_laws
+from isostate.report.note import Studies, state
+from isostate.report.note.studies import STATE_LAWS
+from tests.report import planted_note, studies
+
+STATES = (1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
+BETWEEN = tuple(round(1.3 * state) for state in STATES)
+
+
+def slope(a_doubling: float, level: float = 4.0):
+    return lambda elements: level - a_doubling * math.log2(elements / 1_024)
+
+
+def judged(claim, *tables) -> str:
+    return claim(planted_note.study(STATE_LAWS, [row for table in tables for row in table])).verdict
+
+
+@pytest.mark.parametrize(
+    ("second", "noise", "verdict"),
+    [(0.02, 0.004, "confirmed"), (-0.02, 0.004, "refuted"), (0.0001, 0.02, "undecided")],
+)
+def test_loss_falls_as_state_grows_in_every_family_or_it_does_not(second, noise, verdict):
+    falling = planted_note.rows("window", STATES, slope(0.02), noise=noise)
+    other = planted_note.rows("linear", STATES, slope(second), noise=noise)
+    assert judged(state.falls, falling, other) == verdict
+
+
+def test_falls_are_told_with_the_exponents_of_the_laws():
+    table = [studies.run(family, state=s, seed=i) for family in ("power-2", "window") for s in STATES for i in (0, 1)]
+    claim = state.falls(planted_note.study(STATE_LAWS, table, fit_laws(table, studies.STUDY)))
+    assert claim.verdict == "confirmed"
+    want = studies.expected_loss("window", 131_072, STATES[0], 256, 1024) - studies.expected_loss(
+        "window", 131_072, STATES[-1], 256, 1024
+    )
+    (fall,) = (part.estimate for part in claim.parts if part.what == "window")
+    assert fall.interval()[0] < want < fall.interval()[1]
+    assert "α of 2 laws: " in claim.evidence
+    assert "seed noise 0.00" in claim.evidence
+
+
+@pytest.mark.parametrize(
+    ("rival", "noise", "verdict"), [(0.05, 0.004, "confirmed"), (-0.05, 0.004, "refuted"), (0.004, 0.05, "undecided")]
+)
+def test_the_power_family_beats_every_gated_rival_or_one_beats_it(rival, noise, verdict):
+    ours = planted_note.rows("power-2-gated", STATES, slope(0.03), noise=noise)
+    mamba = planted_note.rows("mamba2", BETWEEN, slope(0.03, 4.0 + rival), noise=noise)
+    window = planted_note.rows("window", STATES, slope(0.03, 4.2), noise=noise)
+    better_but_ungated = planted_note.rows("linear", STATES, slope(0.03, 3.0), noise=noise)
+    tables = (ours, mamba, window, better_but_ungated)
+    assert judged(lambda s: state.beats(s, state.BEATS, "power-2-gated"), *tables) == verdict
+
+
+def test_without_gates_the_gated_rivals_are_left_out():
+    ours = planted_note.rows("power-2", STATES, slope(0.03))
+    better_but_gated = planted_note.rows("mamba2", STATES, slope(0.03, 3.0))
+    behind = planted_note.rows("linear", STATES, slope(0.03, 4.1))
+    claim = state.beats(planted_note.study(STATE_LAWS, ours + better_but_gated + behind), state.BEATS_BARE, "power-2")
+    assert [part.what for part in claim.parts] == ["linear"]
+    assert claim.verdict == "confirmed"
+    assert "ahead at 6/6 of the states compared" in claim.evidence
+
+
+def heads(rows: list[dict], width: int = 64) -> list[dict]:
+    """Each state one size of heads, in both families."""
+    for place, elements in enumerate(sorted({row["state"]["elements"] for row in rows})):
+        for row in rows:
+            if row["state"]["elements"] == elements:
+                row["mixer"] |= {"head_dim": 2**place, "n_heads": width // 2**place}
+    return rows
+
+
+def test_taylor_may_improve_linear_at_equal_heads_and_not_at_equal_state():
+    linear = heads(planted_note.rows("linear-gated", STATES, slope(0.03)))
+    taylor = heads(planted_note.rows("taylor-2-gated", [8 * s for s in STATES], lambda s: slope(0.03)(s) + 0.02))
+    tables = (linear, taylor)
+    assert judged(state.taylor, *tables) == "confirmed"
+    assert judged(state.taylor_at_equal_state, *tables) == "refuted"
+    claim = state.taylor(planted_note.study(STATE_LAWS, linear + taylor))
+    assert len(claim.parts) == 6
+    assert claim.parts[0].estimate.value == pytest.approx(0.02 - 3 * 0.03, abs=0.01)
+
+
+def test_the_largest_state_of_head_varied_linear_is_the_notes():
+    claim = state.limit(Studies([])[STATE_LAWS])
+    assert claim.verdict == "confirmed"
+    assert claim.parts[0].estimate.value == 122_880_000
+    assert "122,880,000" in claim.evidence
+    assert claim.parts[0].estimate.value / 25 != 122_880_000  # GPT-2 XL's own 25 heads hold a 25th of it
+
+
+def test_states_of_linear_runs_are_held_against_the_formula():
+    rows = [planted_note.row("linear", 4_096, 3.0), planted_note.row("linear", 8_192, 3.0)]
+    for row, matrix in zip(rows, (2 * 64 * 64 // 4, 999), strict=True):
+        row["mixer"] |= {"n_heads": 4}
+        row["state"]["parts"] = {"matrix": matrix}
+    claim = state.limit(planted_note.study(STATE_LAWS, rows)[STATE_LAWS])
+    assert "1 of 2 linear runs" in claim.evidence
+
+
+def test_a_window_sees_less_than_w_l():
+    claim = state.reach()
+    assert claim.verdict == "refuted"
+    assert claim.parts[0].estimate.value == 61 != 64
+    seen = {0}  # walked layer by layer: which positions reach the last
+    for _ in range(4):
+        seen = {s - back for s in seen for back in range(16)}
+    assert len(seen) == 61
+
+
+def test_without_records_only_what_is_exact_is_decided():
+    found = {claim.asked.key: claim for claim in state.of_the_state(Studies([]))}
+    assert {key for key, claim in found.items() if claim.verdict != "undecided"} == {"limit", "reach"}
+    assert {claim.evidence for claim in found.values() if claim.verdict == "undecided"} == {"not trained yet"}
+
+
+def test_single_seeds_lean_on_the_pooled_noise_and_say_so():
+    three = planted_note.rows("window", STATES, slope(0.02))
+    one = planted_note.rows("linear", STATES, slope(0.02), seeds=(0,))
+    claim = state.falls(planted_note.study(STATE_LAWS, three + one))
+    widths = {part.what: part.estimate.interval()[1] - part.estimate.interval()[0] for part in claim.parts}
+    assert widths["linear"] == pytest.approx(math.sqrt(3) * widths["window"], rel=0.1)
+    assert "taken for 6 settings of one seed too" in claim.evidence
+    alone = state.falls(planted_note.study(STATE_LAWS, one))
+    assert alone.verdict == "undecided"
+    assert "no setting has two seeds, so there is no interval" in alone.evidence
