@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from isostate import laws
 from isostate.laws.consequences import state_for_params
 from isostate.report.fits import fit_laws, of_state
-from isostate.report.joint_fits import fit_joint
+from isostate.report.joint_fits import _best, fit_joint
 from tests.report import planted_joint, studies
 
 
@@ -62,3 +63,13 @@ def test_a_study_asks_for_them_by_name_and_laws_in_the_state_stay_apart():
     entries = fit_laws(planted_joint.params(), study)
     assert {entry["law"] for entry in entries} == {"state", "state-params"}
     assert {entry["law"] for entry in of_state(entries)} == {"state"}
+
+
+def test_a_state_beyond_what_floats_can_count_is_left_out():
+    law = laws.LAWS["state-context"]
+    found = {name: laws.Interval(1.0) for name in law.names}
+    fit = laws.Fit(law, "none", "none", 0.95, (), params={**found, "beta": laws.Interval(1e-9)})
+    assert _best("state-context", fit, {"T": [2.0, 1_024.0]}) == []
+    fit = laws.Fit(law, "none", "none", 0.95, (), params={**found, "beta": laws.Interval(0.5)})
+    told = _best("state-context", fit, {"T": [2.0]})  # (B T^(tau + chi) / H)^(1 / beta)
+    assert told == [{"x": 2.0, "value": pytest.approx(16.0), "low": None, "high": None}]

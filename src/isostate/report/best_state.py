@@ -26,7 +26,7 @@ CLAIMED = {"state-context": 0.5, "state-params": 1.0}  # exponents
 def best_state(table: list[Row], entries: list[dict[str, Any]]) -> Figure:
     """A line a family, for each joint law that the study asked for."""
     finished = runs.drawn(table)
-    joint = [entry for entry in entries if entry["law"] in AGAINST and entry["params"]]
+    joint = [entry for entry in entries if entry["law"] in AGAINST and entry["best"]]
     if not joint:
         words = (
             'No joint law yet: [[fit]] law = "state-context" needs several training contexts, "state-params" several '

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from isostate import laws
 from isostate.laws.consequences import state_for_context, state_for_params
 from isostate.laws.result import Fit, Interval
@@ -72,11 +74,17 @@ def _groups(name: str, table: list[Row]) -> Iterator[tuple[dict[str, Any], list[
 
 
 def _best(name: str, fit: Fit, x: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """[{"x", "value", "low", "high"}] at each measured context or size."""
+    """[{"x", "value", "low", "high"}] at each measured context or size.
+
+    An exponent of the state next to 0 asks for more elements than floats can count: such a place is left out.
+    """
     if not fit.params:
         return []
     column = x["T" if name == "state-context" else "N"]
-    found = {value: STAR[name](fit, value) for value in sorted(set(column))}
+    with np.errstate(all="ignore"):
+        found = {value: STAR[name](fit, np.float64(value)) for value in sorted(set(column))}
     return [
-        {"x": value, **{key: star.to_dict()[key] for key in ("value", "low", "high")}} for value, star in found.items()
+        {"x": value, **{key: star.to_dict()[key] for key in ("value", "low", "high")}}
+        for value, star in found.items()
+        if np.isfinite(star.value)
     ]

@@ -115,6 +115,12 @@ def final_loss(row: Row, context: int) -> float:
     return row["final"][str(context)]["loss_nats"]
 
 
+def part_loss(row: Row, context: int, part: str) -> float | None:
+    """The loss of one part of the targets ("answers", "text") or "all"; None where that is not told or not finite."""
+    final = row["final"].get(str(context), NOTHING)
+    return final["loss_nats"] if part == "all" else final.get("parts", {}).get(part, NOTHING)["loss_nats"]
+
+
 def evaluated_at(rows: Iterable[Row], context: int) -> list[Row]:
     """Runs with a loss at this context; one that was not finite is null in the records."""
     return [row for row in rows if row["final"].get(str(context), NOTHING)["loss_nats"] is not None]

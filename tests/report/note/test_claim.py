@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isostate.report.claims import POSITIVE
-from isostate.report.note.claim import NOT_TRAINED, Asked, Part, judge
+from isostate.report.note.claim import LACKING, NOT_TRAINED, Asked, Part, judge
 from isostate.report.seeds import Estimate, exactly
 
 ASKED = Asked("key", "loss falls", "the note", "01_state_laws")
@@ -19,7 +19,9 @@ def part(name: str, centre: float, width: float = 0.02) -> Part:
 
 
 def verdict(*centres: float, how="all") -> str:
-    return judge(ASKED, [part(str(i), centre) for i, centre in enumerate(centres)], "nats", how=how).verdict
+    return judge(
+        ASKED, [part(str(i), centre) for i, centre in enumerate(centres)], "nats", how=how, trained=True
+    ).verdict
 
 
 @pytest.mark.parametrize(
@@ -45,10 +47,13 @@ def test_one_part_among_many_refutes_only_by_a_stricter_interval():
 
 
 def test_few_parts_are_told_by_name_and_of_many_the_ends_and_who_failed():
-    few = judge(ASKED, [part("window", 0.1), part("linear", 0.2)], "nats", more=["", "noise 0.1"])
+    few = judge(ASKED, [part("window", 0.1), part("linear", 0.2)], "nats", more=["", "noise 0.1"], trained=True)
     assert few.evidence == "nats: window +0.100 [+0.081, +0.119], linear +0.200 [+0.181, +0.219]; noise 0.1"
     many = judge(
-        ASKED, [part(name, centre) for name, centre in zip("abcdef", (1, 2, 3, 4, 5, -1), strict=True)], "nats"
+        ASKED,
+        [part(name, centre) for name, centre in zip("abcdef", (1, 2, 3, 4, 5, -1), strict=True)],
+        "nats",
+        trained=True,
     )
     assert many.evidence == (
         "nats: 5 of 6 confirmed, from f −1.000 [−1.019, −0.981] to e +5.000 [+4.981, +5.019]; refuted: f −1.000 "
@@ -57,7 +62,8 @@ def test_few_parts_are_told_by_name_and_of_many_the_ends_and_who_failed():
 
 
 def test_without_parts_it_is_not_trained_yet():
-    claim = judge(ASKED, [], "nats")
+    assert judge(ASKED, [], "nats", trained=True).evidence == LACKING
+    claim = judge(ASKED, [], "nats", trained=False)
     assert (claim.verdict, claim.evidence) == ("undecided", NOT_TRAINED)
     want = {"claim": "loss falls", "source": "the note", "chapter": "01_state_laws"}
     assert claim.row() == {**want, "verdict": "undecided", "evidence": "not trained yet"}

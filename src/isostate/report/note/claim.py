@@ -11,6 +11,7 @@ from isostate.report.claims import Range, Verdict
 from isostate.report.seeds import Estimate
 
 NOT_TRAINED = "not trained yet"
+LACKING = "the study's records lack the runs, or the law, that it asks for"
 FEW = 4  # parts that are all named
 NOTE = "the note"
 SINCE = "published since"
@@ -42,14 +43,11 @@ class Part:
 
     def told(self) -> str:
         """'window +0.071 [+0.065, +0.077]'."""
-        low, high = self.estimate.interval()
+        (low, high), spec = self.estimate.interval(), self.spec
         if low == high == self.estimate.value:
-            return f"{self.what} {self._shown(low)}".strip()
-        ends = "no interval" if low is None or high is None else f"[{self._shown(low)}, {self._shown(high)}]"
-        return f"{self.what} {self._shown(self.estimate.value)} {ends}".strip()
-
-    def _shown(self, value: float) -> str:
-        return format(value, self.spec).replace("-", "−").replace("inf", "∞")
+            return f"{self.what} {minus(low, spec)}".strip()
+        ends = "no interval" if low is None or high is None else f"[{minus(low, spec)}, {minus(high, spec)}]"
+        return f"{self.what} {minus(self.estimate.value, spec)} {ends}".strip()
 
     def to_dict(self) -> dict[str, Any]:
         return {"what": self.what, **self.estimate.to_dict(), "verdict": self.verdict(), "told": self.told()}
@@ -74,12 +72,26 @@ class Claim:
         return {"key": self.asked.key, **self.row(), "parts": [part.to_dict() for part in self.parts]}
 
 
+def minus(value: float, spec: str = ".3f") -> str:
+    """A number in words, its sign and its lack of an end written as print has them."""
+    return format(value, spec).replace("-", "−").replace("inf", "∞")
+
+
 def judge(
-    asked: Asked, parts: Sequence[Part], unit: str, *, how: Literal["all", "any"] = "all", more: Sequence[str] = ()
+    asked: Asked,
+    parts: Sequence[Part],
+    unit: str,
+    *,
+    trained: bool,
+    how: Literal["all", "any"] = "all",
+    more: Sequence[str] = (),
 ) -> Claim:
-    """The claim by all of its parts, or by any; without parts its study is not trained yet. `more` follows in words."""
+    """The claim by all of its parts, or by any; `more` follows in words.
+
+    Without parts its study is not `trained` yet, or lacks the runs that the claim asks for.
+    """
     if not parts:
-        return Claim(asked, "undecided", NOT_TRAINED)
+        return Claim(asked, "undecided", LACKING if trained else NOT_TRAINED)
     strictly = [part.verdict(claims.strict(len(parts))) for part in parts]
     rule = claims.all_of if how == "all" else claims.any_of
     found = rule([part.verdict() for part in parts], strictly)

@@ -51,7 +51,11 @@ def falls(studies: Studies) -> Claim:
             low, high = states[min(states)], states[max(states)]
             parts.append(Part(_named(study, place), means.difference(low, high), POSITIVE))
     return judge(
-        FALLS, parts, "fall in nats from the smallest to the largest state", more=[_exponents(study), on_noise(means)]
+        FALLS,
+        parts,
+        "fall in nats from the smallest to the largest state",
+        more=[_exponents(study), on_noise(means)],
+        trained=bool(study.finished),
     )
 
 
@@ -63,7 +67,13 @@ def beats(studies: Studies, asked: Asked, champion: str) -> Claim:
         parts.append(Part(_named(study, (rival, *place)), found.difference, NEGATIVE))
         counts.append(f"{found.ahead}/{len(found.states)}")
     ahead = f"ahead at {', '.join(counts)} of the states compared" if counts else ""
-    return judge(asked, parts, f"{champion} less the other, nats at equal state", more=[ahead, on_noise(means)])
+    return judge(
+        asked,
+        parts,
+        f"{champion} less the other, nats at equal state",
+        more=[ahead, on_noise(means)],
+        trained=bool(study.finished),
+    )
 
 
 def comparisons(means: Means, champion: str) -> list[tuple[str, tuple, Matched]]:
@@ -88,7 +98,7 @@ def taylor(studies: Studies) -> Claim:
         for key in sorted(heads[family].keys() & heads[other].keys(), key=str):
             estimate = means.difference(heads[family][key], heads[other][key])
             parts.append(Part(f"{family}, heads of {key[-1]}", estimate, NEGATIVE))
-    return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means)])
+    return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means)], trained=bool(study.finished))
 
 
 def taylor_at_equal_state(studies: Studies) -> Claim:
@@ -102,7 +112,9 @@ def taylor_at_equal_state(studies: Studies) -> Claim:
             if found is not None:
                 parts.append(Part(_named(study, (family, *place)), found.difference, NEGATIVE))
                 counts.append(f"from {labels.decimal(found.states[0])} to {labels.decimal(found.states[-1])} elements")
-    return judge(TAYLOR_EQUAL, parts, "Taylor less linear, nats", more=[*counts, on_noise(means)])
+    return judge(
+        TAYLOR_EQUAL, parts, "Taylor less linear, nats", more=[*counts, on_noise(means)], trained=bool(study.finished)
+    )
 
 
 def limit(study: Study) -> Claim:
@@ -113,7 +125,7 @@ def limit(study: Study) -> Claim:
     linear = [row for row in study.finished if row["family"] in ("linear", "linear-gated")]
     kept = sum(_matrix(row) == row["n_layers"] * row["d_model"] ** 2 // row["mixer"]["n_heads"] for row in linear)
     held = f"{kept} of {len(linear)} linear runs carry layers × width² / heads" if linear else ""
-    return judge(LIMIT, [part], "layers × width² elements at one head, exact", more=[held])
+    return judge(LIMIT, [part], "layers × width² elements at one head, exact", more=[held], trained=True)
 
 
 def reach() -> Claim:
@@ -122,7 +134,7 @@ def reach() -> Claim:
     tokens, noted = n_layers * (window - 1) + 1, n_layers * window
     part = Part(f"{n_layers} layers of window {window}", exactly(tokens), (noted, noted), spec=".0f")
     more = f"the note's wl gives {noted}, an upper bound; short convolutions reach further"
-    return judge(REACH, [part], "l (w − 1) + 1 tokens, exact", more=[more])
+    return judge(REACH, [part], "l (w − 1) + 1 tokens, exact", more=[more], trained=True)
 
 
 def _matrix(row: Row) -> Any:

@@ -1,0 +1,176 @@
+"""What was published since the note, held against these records in direction and slope: data and scale differ.
+
+Losses at a context of 4,096 of models of 124M parameters by elements of state (questions.PUBLISHED; issue 6 of this
+project names them), gates that cure the power family at long contexts (3.535 without, 3.121 with, softmax 3.113 at
+8,192), and a training context that is best in the middle at equal compute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from itertools import pairwise
+
+import numpy as np
+
+from isostate.report import labels, questions, seeds
+from isostate.report import rows as runs
+from isostate.report.claims import POSITIVE
+from isostate.report.note.claim import SINCE, Asked, Claim, Part, judge, minus
+from isostate.report.note.studies import CONTEXT, STATE_LAWS, Studies, Study, by_state, on_noise, places
+from isostate.report.rows import Row
+from isostate.report.seeds import Array, Means
+
+RANKED = ("linear", "power-2", "softmax", "power-4")
+HIGHER = Asked("published-order", "loss falls from linear over power-2 and softmax to power-4, at their largest states",
+               SINCE, STATE_LAWS)  # fmt: skip
+LESS = Asked("published-slope", "a doubling of state gains less from power-2 to power-4 than from linear to power-2",
+             SINCE, STATE_LAWS)  # fmt: skip
+BEHIND = Asked("published-behind", "power-2 without a gate falls behind softmax at long contexts", SINCE, CONTEXT)
+CURED = Asked("published-gate", "a gate cures it: at long contexts power-2 is better with one", SINCE, CONTEXT)
+U_SHAPE = Asked("published-u", "at equal tokens the best training context lies inside: the loss is U-shaped",
+                SINCE, CONTEXT)  # fmt: skip
+Place = tuple[str, int, Hashable]  # family, largest state, its setting
+
+
+def of_the_published(studies: Studies) -> list[Claim]:
+    """All five."""
+    return [higher(studies), less(studies), behind(studies), cured(studies), u_shape(studies)]
+
+
+def higher(studies: Studies) -> Claim:
+    """Each family's largest state less the next one's, in the published order, at the training context."""
+    means, found, trained = ranked(studies)
+    parts = [
+        Part(f"{first[0]} less {second[0]}", means.difference(first[2], second[2]), POSITIVE)
+        for first, second in pairwise(found.values())
+    ]
+    return judge(HIGHER, parts, "nats", more=[_states(found), on_noise(means)], trained=trained)
+
+
+def less(studies: Studies) -> Claim:
+    """The slope from linear to power-2 less that from power-2 to power-4, in nats a doubling."""
+    means, found, trained = ranked(studies)
+    parts, words = [], []
+    if {"linear", "power-2", "power-4"} <= found.keys():
+        first, second = (slope_between(means, found[a], found["power-2"]) for a in ("linear", "power-4"))
+        parts = [Part("", seeds.of_column(first - second), POSITIVE, spec="+.4f")]
+        theirs = {family: (state, loss) for family, state, loss in questions.PUBLISHED}
+        told = [
+            (theirs[a][1] - theirs[b][1]) / math.log2(theirs[b][0] / theirs[a][0])
+            for a, b in (("linear", "power-2"), ("power-2", "power-4"))
+        ]
+        words = [
+            f"{minus(first[0], '.4f')} then {minus(second[0], '.4f')} here",
+            f"{told[0]:.4f} then {told[1]:.4f} published",
+        ]
+    return judge(LESS, parts, "nats a doubling", more=[*words, on_noise(means)], trained=trained)
+
+
+def slope_between(means: Means, first: Place, second: Place) -> Array:
+    """Nats lost a doubling of state from the one of less state to the other, with draws."""
+    low, high = sorted((first, second), key=lambda place: place[1])
+    return (means.column(low[2]) - means.column(high[2])) / math.log2(high[1] / low[1])
+
+
+def ranked(studies: Studies) -> tuple[Means, dict[str, Place], bool]:
+    """Each ranked family at its largest state, gated where all have gates, at the size that has most families.
+
+    At the training context a window that holds all of it is softmax.
+    """
+    study = studies[STATE_LAWS]
+    trained = max(runs.train_contexts(study.finished), default=0)
+    means = studies.means(STATE_LAWS, trained)
+    full = {runs.cell(row) for row in study.at(trained) if _sees_all(row)}
+    best: dict[str, Place] = {}
+    for size in runs.sizes(study.finished):
+        found: dict[str, Place] = {}
+        for family in RANKED:
+            cells = {
+                setting: setting[-1]
+                for setting in means.values
+                if isinstance(setting, tuple)
+                and setting[1] == size
+                and (setting in full if family == "softmax" else setting[0] in (f"{family}-gated", family))
+            }
+            gated = {setting: state for setting, state in cells.items() if setting[0].endswith("-gated")}
+            if cells:
+                setting = max(gated or cells, key=lambda setting: setting[-1])
+                found[family] = (setting[0], setting[-1], setting)
+        best = found if len(found) > len(best) else best
+    return means, best, bool(study.finished)
+
+
+def behind(studies: Studies) -> Claim:
+    """Power-2 without a gate, at its largest state, less softmax, at the longest training context."""
+    study, context, means = _longest(studies)
+    found = _families(means, context)
+    parts = []
+    if {"power-2", "softmax"} <= found.keys():
+        bare = found["power-2"][max(found["power-2"])]
+        (softmax,) = list(found["softmax"].values())[-1:]
+        parts = [Part("power-2 less softmax", means.difference(bare, softmax), POSITIVE)]
+    return judge(BEHIND, parts, f"nats at {context:,}", more=[on_noise(means)], trained=bool(study.finished))
+
+
+def cured(studies: Studies) -> Claim:
+    """Power-2 without less with a gate, at the largest state of both; and how far the gated one is off softmax."""
+    study, context, means = _longest(studies)
+    found = _families(means, context)
+    parts, words = [], []
+    bare, gated = found.get("power-2", {}), found.get("power-2-gated", {})
+    pairs = [(state, other) for state in bare for other in gated if 0.9 < state / other < 1.1]  # a gate has no state
+    if pairs:
+        state, other = max(pairs)
+        estimate = means.difference(bare[state], gated[other])
+        parts = [Part(f"without less with, {labels.decimal(state)} elements", estimate, POSITIVE)]
+        if "softmax" in found:
+            (softmax,) = list(found["softmax"].values())[-1:]
+            off = Part("gated less softmax", means.difference(gated[max(gated)], softmax), POSITIVE)
+            words = [f"at the largest state {off.told()}"]
+    return judge(CURED, parts, f"nats at {context:,}", more=[*words, on_noise(means)], trained=bool(study.finished))
+
+
+def u_shape(studies: Studies) -> Claim:
+    """The shortest context less the next, the longest less the one before: both are worse if the best lies inside."""
+    study, means = studies[CONTEXT], studies.means(CONTEXT)
+    parts = []
+    for family in runs.families(study.finished):
+        columns = {} if family.startswith("softmax") else by_context(means, family)
+        contexts = sorted(columns)
+        if len(contexts) > 2:
+            for end, inner in ((contexts[0], contexts[1]), (contexts[-1], contexts[-2])):
+                estimate = seeds.of_column(columns[end] - columns[inner])
+                parts.append(Part(f"{family}, {end:,} less {inner:,}", estimate, POSITIVE))
+    unit = f"nats at {study.longest:,}, mean over states"
+    return judge(U_SHAPE, parts, unit, more=[on_noise(means)], trained=bool(study.finished))
+
+
+def by_context(means: Means, family: str) -> dict[int, Array]:
+    """A family's mean loss over its states by training context, where all of them were trained."""
+    found: dict[int, list[Array]] = {}
+    for place in places(means):
+        if place[0] == family:
+            found.setdefault(place[2], []).extend(means.column(setting) for setting in by_state(means, place).values())
+    most = max(map(len, found.values()), default=0)
+    return {context: np.mean(columns, axis=0) for context, columns in found.items() if len(columns) == most}
+
+
+def _longest(studies: Studies) -> tuple[Study, int, Means]:
+    """The study, its longest training context, and means there, evaluated at it or at the nearest below."""
+    study = studies[CONTEXT]
+    context = max(runs.train_contexts(study.finished), default=0)
+    evaluated = [at for at in runs.eval_contexts(study.finished) if at <= context]
+    return study, context, studies.means(CONTEXT, max(evaluated, default=study.longest))
+
+
+def _families(means: Means, context: int) -> dict[str, dict[int, tuple]]:
+    return {place[0]: by_state(means, place) for place in places(means) if place[2] == context}
+
+
+def _sees_all(row: Row) -> bool:
+    return row["family"] == "softmax" or row["mixer"].get("window", 0) >= row["train_context"]
+
+
+def _states(found: dict[str, Place]) -> str:
+    return "elements: " + ", ".join(f"{family} {labels.decimal(state)}" for family, state, _ in found.values())

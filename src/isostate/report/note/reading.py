@@ -1,0 +1,47 @@
+"""Runs read on the way: their loss after so many FLOPs or seconds, while the learning rate had not yet decayed."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Literal
+
+from isostate.report.rows import Row
+
+Axis = Literal["flops", "seconds"]
+Points = list[tuple[float, float]]  # (FLOPs or seconds, loss at the longest context), by the first
+
+
+def points(row: Row, axis: Axis) -> Points:
+    """The evaluations of a run before its decay; none of a run without a curve.
+
+    A decay takes a run's loss down by more than states differ: what had decayed does not compare with what had not.
+    """
+    until, a_step = last_undecayed(row), row["train_flops"] / row["steps"]
+    found: Points = []
+    for point in row["curve"]:
+        finite = {int(context): loss for context, loss in point["eval"].items() if loss is not None}
+        if finite and point["step"] <= until and not (axis == "seconds" and point["train_s"] is None):
+            x = point["step"] * a_step if axis == "flops" else point["train_s"]
+            found.append((x, finite[max(finite)]))
+    return found
+
+
+def last_undecayed(row: Row) -> float:
+    """The last update at the peak of the rate: schedules wsd and constant have one; of others every update counts."""
+    train = row["config"].get("train", {})
+    if train.get("schedule") != "wsd":
+        return float(row["steps"])
+    return float(train["steps"] - train["decay_share"] * (train["steps"] - train["warmup_steps"]))
+
+
+def read(at: Points, x: float) -> float | None:
+    """The loss at x, between two evaluations along the logarithm of x; None before the first or after the last."""
+    for x_there, loss in at:
+        if x_there == x:
+            return loss
+    for (left, before), (right, after) in pairwise(at):
+        if left < x < right:
+            share = math.log(x / left) / math.log(right / left)
+            return before + share * (after - before)
+    return None

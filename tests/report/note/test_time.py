@@ -1,0 +1,83 @@
+"""Time budgets: planted optima that lie inside in a short time and move outwards in a long one, and the contrary."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from isostate.report.note import Studies, Study, time
+from isostate.report.note.studies import TIME_BUDGETS
+from tests.report import planted_note
+
+STATES = (1_024, 4_096, 16_384)
+CONTEXTS = (64, 256, 1_024)
+
+
+def table(cost: float, gain: float, noise: float = 0.002) -> list[dict]:
+    """Two seeds of each setting; every fourfold of state or context costs `cost` for short and gains `gain` for long.
+
+    Larger settings are slower: 1.3 times for each fourfold.
+    """
+    rows = []
+    for x, context in enumerate(CONTEXTS):
+        for y, state in enumerate(STATES):
+            for seed in (0, 1):
+                row = planted_note.row("window", state, 3.0, seed, noise, context=context)
+                error = row["final"]["1024"]["loss_nats"] - 3.0
+                for point in row["curve"]:
+                    share = math.log(point["step"] / 100) / math.log(10)  # 0 at the first evaluation, 1 at the last
+                    off = (x + y) * ((1 - share) * cost - share * gain)
+                    point["train_s"] = point["step"] * 0.01 * 1.3 ** (x + y)
+                    point["eval"] = dict.fromkeys(point["eval"], 4.0 - share + off + error)
+                rows.append(row)
+    return rows
+
+
+def verdicts(rows: list[dict]) -> dict[str, str]:
+    return {claim.asked.key: claim.verdict for claim in time.of_the_time(planted_note.study(TIME_BUDGETS, rows))}
+
+
+def test_what_costs_at_first_and_gains_later_is_found_on_both_axes():
+    found = verdicts(table(0.05, 0.05))
+    assert found == {
+        "hurts-state": "confirmed", "hurts-context": "confirmed",
+        "time-state": "confirmed", "time-context": "confirmed",
+    }  # fmt: skip
+
+
+def test_the_contrary_is_refuted():
+    found = verdicts(table(-0.3, -0.3))
+    assert set(found.values()) == {"refuted"}
+
+
+def test_noise_hides_both():
+    assert set(verdicts(table(0.001, 0.001, 0.1)).values()) == {"undecided"}
+
+
+def test_times_lie_where_every_setting_still_trains():
+    (found,) = time.budgets(planted_note.study(TIME_BUDGETS, table(0.05, 0.05)))
+    slowest, fastest = 0.01 * 1.3**4, 0.01
+    assert found.seconds == (pytest.approx(100 * slowest), pytest.approx(1_000 * fastest))
+    assert found.values("state") == list(STATES)
+    assert found.best("short") == "64 tokens and 1.02K elements"
+    rows = table(0.05, 0.05)
+    for row in rows:
+        if row["state"]["elements"] == STATES[-1]:
+            for point in row["curve"]:
+                point["train_s"] *= 10  # their first evaluation comes after the others' end
+    assert time.budgets(planted_note.study(TIME_BUDGETS, rows)) == []
+
+
+def test_a_state_that_was_not_trained_at_every_context_is_left_out():
+    rows = [row for row in table(0.05, 0.05) if (row["train_context"], row["state"]["elements"]) != (1_024, STATES[-1])]
+    (found,) = time.budgets(planted_note.study(TIME_BUDGETS, rows))
+    assert found.values("state") == list(STATES[:2])
+    assert found.values("training context") == list(CONTEXTS[:2])
+
+
+def test_the_noise_is_said_to_be_another_studys_where_seeds_are_single():
+    single = [row for row in table(0.05, 0.05) if row["seed"] == 0]
+    other = planted_note.rows("window", STATES, lambda s: 3.0)
+    claims = time.of_the_time(Studies([Study(TIME_BUDGETS, single), Study("02_context", other)]))
+    assert all("degrees of freedom in 02_context" in claim.evidence for claim in claims)
