@@ -115,7 +115,32 @@ def test_the_articles_numbers_come_from_committed_records_alone(tmp_path):
     assert alpha["low"] < studies.FAMILIES["power-2"][2] < alpha["high"]
     assert len(told["answers"]["at_equal_state"]) == 12
     assert published["published"][0]["family"] == "linear"
+    assert {claim["evidence"] for claim in published["claims"] if claim["key"] == "falls"} == {"not trained yet"}
+    template, out = tmp_path / "article.md", tmp_path / "out.md"
+    template.write_text("{{ made_up.seed_noise.dof }} of {{ made_up.runs.done }}\n{{ table: laws made_up }}\n")
+    writing = [*command, "--write", "--template", str(template), "--out", str(out)]
+    subprocess.run(writing, check=True, capture_output=True)
+    assert out.read_text().splitlines()[0] == "0 of 12"
+    assert "| power-2 |" in out.read_text()
+    template.write_text("{{ made_up.seed_nois }}")
+    done = subprocess.run(writing, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no 'seed_nois' there (did you mean \"seed_noise\"?)" in done.stderr
     file.records.write_bytes(file.records.read_bytes().replace(b'"seed":0', b'"seed":1', 1))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "was altered" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_committed_article_is_what_the_template_and_the_records_say(tmp_path):
+    """docs/state-scaling.md, whenever a question has records."""
+    committed = REFERENCE.parents[1] / "docs" / "state-scaling.md"
+    if not list((REFERENCE / "records").glob("[0-9]*.jsonl")):
+        assert not committed.exists(), "an article without records backs nothing"
+        return
+    out = tmp_path / "state-scaling.md"
+    command = [sys.executable, str(REFERENCE / "article_numbers.py"), "--write", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert committed.read_text(encoding="utf-8") == out.read_text(encoding="utf-8"), f"run {' '.join(command[1:3])}"

@@ -83,3 +83,30 @@ def test_joint_laws_carry_the_notes_claims_and_their_verdicts():
     assert joint["claimed_exponent"] == 1.0
     assert joint["verdict"] == "refuted"  # planted: 0.7
     assert len(joint["of_the_order_of_parameters"]) == len(planted_joint.SIZES)
+
+
+def test_settings_are_told_with_their_mean_and_spread(table, told):
+    assert len(told["settings"]) == 12
+    first = told["settings"][0]
+    assert (first["family"], first["state"], first["seeds"]) == ("power-2", studies.STATES[0], 3)
+    losses = [
+        row["final"]["1024"]["loss_nats"]
+        for row in table
+        if row["status"] == "done" and (row["family"], row["state"]["elements"]) == ("power-2", studies.STATES[0])
+    ]
+    assert first["mean"] == pytest.approx(fmean(losses))
+    assert first["sd"] == pytest.approx(variance(losses) ** 0.5)
+    assert numbers.settings([row for row in table if row["seed"] == 0 and row["status"] == "done"])[0]["sd"] is None
+
+
+def test_a_hold_out_is_measured_by_the_noise_of_its_own_context(table):
+    noisy = [studies.run(state=state, seed=seed) for state in studies.STATES for seed in (0, 1, 2)]
+    for row in noisy:
+        row["final"]["256"]["loss_nats"] += 10 * (row["seed"] - 1)
+        row["config"]["train"] = {"threads": 1}
+    assert numbers.seed_noise(noisy, 256)["sd"] > 100 * numbers.seed_noise(noisy)["sd"]
+
+
+def test_families_are_compared_pair_by_pair(told):
+    (pair,) = told["equal_state"]
+    assert (pair["first"], pair["second"], pair["better"]) == ("power-2", "window", "power-2")

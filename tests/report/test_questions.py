@@ -101,3 +101,11 @@ def test_a_study_is_asked_what_it_varies():
     assert one.keys() == {"at_equal_state", "at_budgets"}
     full = questions.answers(studies.full())
     assert {"contexts", "against_softmax", "at_compute"} <= full.keys()
+
+
+def test_at_a_compute_nothing_is_read_after_its_rate_decayed():
+    row = studies.run()
+    row["config"]["train"] = {"schedule": "wsd", "steps": 1_000, "warmup_steps": 0, "decay_share": 0.5}
+    (told,) = questions.at_compute([row], [row["train_flops"]])
+    assert told["loss"] == next(point for point in row["curve"] if point["step"] == 500)["eval"]["1024"]
+    assert told["loss"] > row["curve"][-1]["eval"]["1024"]

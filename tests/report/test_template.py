@@ -83,7 +83,7 @@ def test_every_mistake_is_told_at_once():
 def test_a_part_that_needs_a_study_is_left_out_without_it():
     template = "{{ needs: 02_context }}\n{{ 02_context.a.b }}\n{{ end }}\nafter"
     assert filled(template) == (
-        "*Not trained yet: this part fills in when the records of `02_context` are committed.*\nafter"
+        "*Not trained yet: this part fills in when the records of `02_context` are committed.*\n\nafter"
     )
     there = "{{ needs: 01_laws }}\n{{ 01_laws.noise.dof }}\n{{ end }}\nafter"
     assert filled(there) == "36\nafter"

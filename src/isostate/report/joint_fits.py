@@ -35,13 +35,9 @@ def fit_joint(name: str, table: list[Row]) -> list[dict[str, Any]]:
             **({"T": [float(row["train_context"]) for row in members]} if name == "state-context" else {}),
             **({"N": [float(n_params(row)) for row in members]} if name == "state-params" else {}),
         }
-        fit = laws.fit_law(
-            laws.LAWS[name],
-            x,
-            [runs.final_loss(row, context) for row in members],
-            bootstrap=BOOTSTRAP,
-            profile_points=0,
-        )
+        losses = [runs.final_loss(row, context) for row in members]
+        with np.errstate(all="ignore"):  # draws beyond floats are left out
+            fit = laws.fit_law(laws.LAWS[name], x, losses, bootstrap=BOOTSTRAP, profile_points=0)
         entries.append({"group": group, **fit.to_dict(), "best": _best(name, fit, x)})
     return entries
 

@@ -6,13 +6,14 @@ the questions of the reference study ask beyond this stands in questions.py.
 
 from __future__ import annotations
 
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from isostate.report import claims, seeds
 from isostate.report import rows as runs
 from isostate.report.best_state import CLAIMED
 from isostate.report.fits import of_state
+from isostate.report.note.pairs import pairs
 from isostate.report.rows import Row
 
 Numbers = dict[str, Any]
@@ -30,14 +31,16 @@ def of_study(table: list[Row], entries: list[dict[str, Any]]) -> Numbers:
         "rates": {family: sorted({r["lr"] for r in finished if r["family"] == family}) for family in _families(table)},
         "seed_noise": noise,
         "effects": effects(finished, noise),
-        "laws": [law(entry, noise) for entry in of_state(entries)],
+        "settings": settings(finished),
+        "equal_state": pairs(finished),
+        "laws": [law(entry, seed_noise(finished, entry["group"]["eval_context"])) for entry in of_state(entries)],
         "joint": [joint(entry) for entry in entries if entry["law"] in CLAIMED],
     }
 
 
-def seed_noise(finished: list[Row]) -> Numbers:
+def seed_noise(finished: list[Row], context: int | None = None) -> Numbers:
     """Pooled standard deviation of one run about the mean of its setting, over settings with several seeds."""
-    noise = seeds.pooled(_settings(finished).values())
+    noise = seeds.pooled(_settings(finished, context).values())
     return {"sd": noise.sd, "dof": noise.dof}
 
 
@@ -105,11 +108,27 @@ def joint(entry: dict[str, Any]) -> Numbers:
     return told
 
 
-def _settings(finished: list[Row]) -> dict[tuple, list[float]]:
-    longest = max(runs.eval_contexts(finished), default=0)
+def settings(finished: list[Row]) -> list[Numbers]:
+    """Every setting with its mean over seeds and, of several, their standard deviation."""
+    every = runs.conditions(finished)
+    told = []
+    for (family, size, context, condition, state), losses in sorted(_settings(finished).items(), key=_in_order):
+        place = {"family": family, "size": runs.size_name(size), "train_context": context}
+        spread = {"mean": fmean(losses), "sd": stdev(losses) if len(losses) > 1 else None, "seeds": len(losses)}
+        told.append({**place, "condition": runs.condition_label(condition, every), "state": state, **spread})
+    return told
+
+
+def _in_order(item: tuple[tuple, Any]) -> tuple:
+    family, size, context, condition, state = item[0]
+    return size, str(condition), context, family, state
+
+
+def _settings(finished: list[Row], context: int | None = None) -> dict[tuple, list[float]]:
+    context = max(runs.eval_contexts(finished), default=0) if context is None else context
     found: dict[tuple, list[float]] = {}
-    for row in runs.evaluated_at(finished, longest):
-        found.setdefault(runs.cell(row), []).append(runs.final_loss(row, longest))
+    for row in runs.evaluated_at(finished, context):
+        found.setdefault(runs.cell(row), []).append(runs.final_loss(row, context))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from isostate.report import heatmaps
 from isostate.report import rows as runs
+from isostate.report.note import reading
 from isostate.report.rows import Row
 
 Numbers = dict[str, Any]
@@ -131,8 +132,8 @@ def against_softmax(table: list[Row]) -> list[Numbers]:
 
 
 def at_compute(table: list[Row], budgets: Iterable[float]) -> list[Numbers]:
-    """Question 3: within each budget of training FLOPs the best size and state of a family, by the curves; rates must
-    not have decayed on the way (schedule wsd or constant), which is the study's to see to."""
+    """Question 3: within each budget of training FLOPs the best size and state of a family, by the curves as far as
+    rates had not decayed."""
     told = []
     for budget in budgets:
         for family, rows in _by(runs.drawn(table), lambda row: row["family"]):
@@ -184,7 +185,7 @@ def by_text(table: list[Row]) -> list[Numbers]:
             parts = sorted({name for row in rows for name in row["final"].get(str(evaluated), {}).get("parts", {})})
             for part in ("all", *parts):
                 found = {
-                    state: [_part(row, evaluated, part) for row in seeds]
+                    state: [runs.part_loss(row, evaluated, part) for row in seeds]
                     for state, seeds in runs.by_state(rows).items()
                 }
                 finite = {state: [loss for loss in losses if loss is not None] for state, losses in found.items()}
@@ -210,20 +211,10 @@ def _gain(losses: dict[Any, float]) -> Numbers:
     return {"nats_a_doubling": (losses[low] - losses[high]) / math.log2(high / low)}
 
 
-def _part(row: Row, context: int, part: str) -> float | None:
-    final = row["final"].get(str(context), {"loss_nats": None})
-    return final["loss_nats"] if part == "all" else final.get("parts", {}).get(part, {"loss_nats": None})["loss_nats"]
-
-
 def _at_flops(row: Row, budget: float) -> float | None:
     """Held-out loss at the longest context by the last evaluation within the budget."""
-    a_step = row["train_flops"] / row["steps"]
-    found = None
-    for point in row["curve"]:
-        finite = {int(context): loss for context, loss in point["eval"].items() if loss is not None}
-        if finite and point["step"] * a_step <= budget:
-            found = finite[max(finite)]
-    return found
+    within = [loss for train_flops, loss in reading.points(row, "flops") if train_flops <= budget]
+    return within[-1] if within else None
 
 
 def _means(rows: Iterable[Row], context: int, place: Any) -> dict[Any, float]:

@@ -22,7 +22,7 @@ Table = Callable[..., str]
 PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 NEEDS = re.compile(r"\{\{\s*needs:\s*(\S+)\s*\}\}\n?(.*?)\{\{\s*end\s*\}\}\n?", re.DOTALL)
 STEP = re.compile(r"([^.\[\]]+)((?:\[[^\]]*\])*)(?:\.|$)")
-NOT_YET = "*Not trained yet: this part fills in when the records of `{}` are committed.*\n"
+NOT_YET = "*Not trained yet: this part fills in when the records of `{}` are committed.*\n\n"
 WORDS: dict[str, Callable[[Any], str]] = {
     "decimal": labels.decimal,
     "binary": labels.binary,

@@ -121,20 +121,21 @@ def limit(study: Study) -> Claim:
     """L d^2 / h elements at h heads: most at one. Exact, and held against the states that the study's runs carried."""
     n_layers, width = GPT2_XL
     largest = n_layers * width**2
-    part = Part("GPT-2 XL", exactly(largest), NOTES_LIMIT, spec=",.0f")
+    part = Part("", exactly(largest), NOTES_LIMIT, spec=",.0f")
     linear = [row for row in study.finished if row["family"] in ("linear", "linear-gated")]
     kept = sum(_matrix(row) == row["n_layers"] * row["d_model"] ** 2 // row["mixer"]["n_heads"] for row in linear)
     held = f"{kept} of {len(linear)} linear runs carry layers × width² / heads" if linear else ""
-    return judge(LIMIT, [part], "layers × width² elements at one head, exact", more=[held], trained=True)
+    return judge(LIMIT, [part], "layers × width² elements at one head of GPT-2 XL, exact", more=[held], trained=True)
 
 
 def reach() -> Claim:
     """A layer sees w - 1 positions further back, so l of them see l (w - 1) + 1 tokens: the note counts l - 1 more."""
     n_layers, window = REACH_EXAMPLE
     tokens, noted = n_layers * (window - 1) + 1, n_layers * window
-    part = Part(f"{n_layers} layers of window {window}", exactly(tokens), (noted, noted), spec=".0f")
+    part = Part("", exactly(tokens), (noted, noted), spec=".0f")
     more = f"the note's wl gives {noted}, an upper bound; short convolutions reach further"
-    return judge(REACH, [part], "l (w − 1) + 1 tokens, exact", more=[more], trained=True)
+    unit = f"l (w − 1) + 1 tokens, exact, with {n_layers} layers of window {window}"
+    return judge(REACH, [part], unit, more=[more], trained=True)
 
 
 def _matrix(row: Row) -> Any:

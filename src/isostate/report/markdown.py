@@ -1,0 +1,219 @@
+"""Numbers as Markdown tables: what an article shows of studies (numbers.py), as it stands in a text file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from isostate.report import labels
+
+Numbers = dict[str, Any]
+NOTHING = "–"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is words and whose others are right-aligned numbers; a sentence where it is empty."""
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    if not lines:
+        return "*Nothing here yet.*"
+    marks = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in ([_cell(cell) for cell in head], marks, *lines))
+
+
+def _cell(text: str) -> str:
+    return labels.plain(text).replace("|", "\\|")
+
+
+def nats(value: float | None, digits: int = 3, sign: bool = False) -> str:
+    """A loss, or with a sign a difference."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    return format(value, f"{'+' if sign else ''}.{digits}f").replace("-", "−").replace("inf", "∞")
+
+
+def interval(found: Mapping[str, Any], digits: int = 3, sign: bool = False) -> str:
+    """'3.171 [3.165, 3.177]'."""
+    value, low, high = (nats(found[key], digits, sign) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def places(entries: Iterable[Numbers], names: Sequence[str] = ("size", "train_context", "condition")) -> list[str]:
+    """Which of the names vary over the entries: these need a column."""
+    kept = list(entries)
+    return [name for name in names if len({str(_of(entry, name)) for entry in kept}) > 1]
+
+
+def place(entry: Numbers, varying: Sequence[str]) -> list[str]:
+    """The cells of those columns."""
+    return [f"{value:,}" if isinstance(value := _of(entry, name), int) else str(value) for name in varying]
+
+
+def heads(varying: Sequence[str]) -> list[str]:
+    """The columns' names."""
+    words = {"size": "layers × width", "train_context": "trained at", "condition": "trained on"}
+    return [words.get(name, name.replace("_", " ")) for name in varying]
+
+
+def _of(entry: Numbers, name: str) -> Any:
+    value = entry["group"][name] if "group" in entry else entry[name]
+    return value.replace("x", " × ") if name == "size" and isinstance(value, str) else value
+
+
+def families(numbers: Numbers) -> str:
+    """Each family's mean loss and its seeds' standard deviation at every state, smallest first."""
+    settings = numbers["settings"]
+    varying = places(settings)
+    groups: dict[tuple, list[Numbers]] = {}
+    for setting in settings:
+        groups.setdefault((*(str(_of(setting, name)) for name in varying), setting["family"]), []).append(setting)
+    width = max((len(found) for found in groups.values()), default=0)
+    head = ["family", *heads(varying), *(f"state {i}" for i in range(1, width + 1))]
+    rows = []
+    for found in groups.values():
+        cells = [_setting(setting) for setting in found]
+        rows.append([found[0]["family"], *place(found[0], varying), *cells, *[""] * (width - len(cells))])
+    return table(head, rows)
+
+
+def _setting(setting: Numbers) -> str:
+    spread = f" ± {nats(setting['sd'], 4)} ({setting['seeds']})" if setting["sd"] is not None else " (1)"
+    return f"{labels.decimal(setting['state'])}: {nats(setting['mean'])}{spread}"
+
+
+def laws(numbers: Numbers, evaluated: str = "") -> str:
+    """The state laws at one evaluated context, the longest by default: parameters with 95 % intervals, what is left."""
+    entries = _laws_at(numbers, evaluated)
+    varying = places(entries)
+    head = ["family", *heads(varying), "L∞ (nats)", "A", "α", "fallen (nats)", "left (nats)", "warnings"]
+    rows = []
+    for entry in entries:
+        params = entry["params"]
+        told = [value(params[name]) for name in ("L_inf", "A", "alpha")] if params else ["no fit", NOTHING, NOTHING]
+        gained = [nats(entry.get(name), 4) for name in ("fallen_nats", "left_nats")]
+        rows.append([entry["group"]["family"], *place(entry, varying), *told, *gained, str(len(entry["alarms"]))])
+    return table(head, rows)
+
+
+def hold_outs(numbers: Numbers, evaluated: str = "") -> str:
+    """Each law without its largest state predicts it: the miss in nats and in standard deviations of one run's seed."""
+    entries = [entry for entry in _laws_at(numbers, evaluated) if entry["holdout"]]
+    varying = places(entries)
+    head = [
+        "family",
+        *heads(varying),
+        "held-out state",
+        "predicted",
+        "observed",
+        "miss (nats)",
+        "in seed noise",
+        "in 95 %",
+    ]
+    rows = []
+    for entry in entries:
+        held = entry["holdout"]
+        miss = held["predicted"] - held["observed"]
+        cells = [
+            labels.decimal(held["x"]),
+            f"{nats(held['predicted'])} [{nats(held['low'])}, {nats(held['high'])}]",
+            nats(held["observed"]),
+            nats(miss, 4, sign=True),
+            NOTHING if held["miss_in_noise"] is None else f"{held['miss_in_noise']:.1f}",
+            "yes" if held["covered"] else "no",
+        ]
+        rows.append([entry["group"]["family"], *place(entry, varying), *cells])
+    return table(head, rows)
+
+
+def _laws_at(numbers: Numbers, evaluated: str) -> list[Numbers]:
+    contexts = [law["group"]["eval_context"] for law in numbers["laws"]]
+    chosen = int(evaluated) if evaluated else max(contexts, default=0)
+    return [law for law in numbers["laws"] if law["group"]["eval_context"] == chosen]
+
+
+def value(found: Numbers) -> str:
+    """A fitted number with its interval."""
+    return f"{labels.number(found['value'])} {labels.interval(found['low'], found['high'])}"
+
+
+def effects(numbers: Numbers) -> str:
+    """How far each family's loss falls over its states, in nats and in standard deviations of one run's seed."""
+    entries = numbers["effects"]
+    varying = places(entries)
+    head = ["family", *heads(varying), "states", "best state", "from worst to best (nats)", "in seed noise"]
+    rows = [
+        [
+            entry["family"], *place(entry, varying), str(len(entry["means"])), labels.decimal(entry["best_state"]),
+            nats(entry["fall_nats"], 4),
+            NOTHING if entry["fall_in_noise"] is None else f"{entry['fall_in_noise']:.0f}",
+        ]
+        for entry in entries
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def equal_state(numbers: Numbers) -> str:
+    """Every two families over the states that both have."""
+    entries = numbers["equal_state"]
+    varying = places(entries)
+    head = [
+        "families",
+        *heads(varying),
+        "states of both",
+        "difference (nats)",
+        "in seed noise",
+        "first ahead at",
+        "better",
+    ]
+    rows = []
+    for entry in entries:
+        noise = NOTHING if entry["in_noise"] is None else nats(entry["in_noise"], 1, sign=True)
+        cells = [
+            f"{labels.decimal(entry['low'])} to {labels.decimal(entry['high'])}",
+            interval(entry["difference"], 4, sign=True), noise, f"{entry['ahead']} of {entry['of']}",
+            entry["better"] or "not told apart",
+        ]  # fmt: skip
+        rows.append([f"{entry['first']} less {entry['second']}", *place(entry, varying), *cells])
+    return table(head, rows)
+
+
+def rates(numbers: Numbers) -> str:
+    """The learning rates that were tuned, or all that the drawn runs of a family have."""
+    tuned = numbers.get("tuned") or {}
+    head = ["family", "tuned", "of the runs shown"]
+    rows = [
+        [family, f"{tuned[family]:g}" if family in tuned else NOTHING, ", ".join(f"{rate:g}" for rate in found)]
+        for family, found in numbers["rates"].items()
+    ]
+    return table(head, rows)
+
+
+def hours(every: Mapping[str, Numbers]) -> str:
+    """What each study trained and what it cost; runs that two ask for stand in both."""
+    head = ["study", "runs", "diverged", "missing", "core-hours"]
+    rows = [
+        [
+            name, str(sum(numbers["runs"].values())), str(len(numbers["diverged"])), str(len(numbers["missing"])),
+            f"{numbers['core_hours']:.2f}",
+        ]
+        for name, numbers in every.items()
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def parameters(numbers: Numbers) -> str:
+    """By size: how equal the families' parameters are."""
+    head = ["layers × width", "least", "most", "spread"]
+    return table(head, [
+        [size.replace("x", " × "), f"{found['least']:,}", f"{found['most']:,}", labels.percent(found["spread"])]
+        for size, found in numbers["parameters"].items()
+    ])  # fmt: skip
+
+
+def diverged(numbers: Numbers) -> str:
+    """What was lost."""
+    head = ["family", "state", "seed", "reason"]
+    return table(head, [
+        [run["family"], labels.decimal(run["state"]), str(run["seed"]), str(run["reason"])]
+        for run in numbers["diverged"]
+    ])  # fmt: skip

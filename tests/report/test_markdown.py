@@ -1,0 +1,106 @@
+"""Tables of a study's numbers: what stands in a cell is what was planted."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from isostate.report import markdown, numbers
+from isostate.report.fits import fit_laws
+from tests.report import studies
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Two families of six states at one size, three seeds, and one more size of one seed."""
+    rows = [
+        studies.run(family, state=state, seed=seed)
+        for family in ("power-2", "window")
+        for state in studies.STATES
+        for seed in (0, 1, 2)
+    ]
+    rows += [studies.run("window", size=studies.SIZES[1], state=state) for state in studies.STATES]
+    rows.append(studies.diverged(family="window", state=999))
+    for row in rows:
+        row["config"]["train"] = {"threads": 1}
+    return {**numbers.of_study(rows, fit_laws(rows, studies.STUDY)), "missing": [], "tuned": {"window": 0.004}}
+
+
+def cells(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+def test_a_table_has_a_head_and_a_rule_and_escapes_what_would_break_it():
+    text = markdown.table(["a", "b"], [["x|y", "1"], ["bidi \u202e", "2"]])
+    assert text.splitlines() == ["| a | b |", "| --- | ---: |", "| x\\|y | 1 |", "| bidi \\u202e | 2 |"]
+    assert markdown.table(["a"], []) == "*Nothing here yet.*"
+
+
+def test_numbers_are_written_with_a_true_minus_and_gaps_with_a_dash():
+    assert markdown.nats(-0.12345) == "−0.123"
+    assert markdown.nats(0.12345, 4, sign=True) == "+0.1235"
+    assert markdown.nats(None) == markdown.nats(math.nan) == "–"
+    assert markdown.interval({"value": 1.0, "low": -2.0, "high": math.inf}, 1) == "1.0 [−2.0, ∞]"
+
+
+def test_families_are_told_state_by_state_with_seeds_and_their_spread(told):
+    head, _, *rows = cells(markdown.families(told))
+    assert head[:3] == ["family", "layers × width", "state 1"]
+    assert [row[:2] for row in rows] == [["power-2", "2 × 64"], ["window", "2 × 64"], ["window", "4 × 128"]]
+    first = next(s for s in told["settings"] if (s["family"], s["state"]) == ("power-2", 2_048))
+    assert rows[0][2] == f"2.05K: {first['mean']:.3f} ± {first['sd']:.4f} (3)"
+    assert rows[2][2].endswith(" (1)")
+
+
+def test_laws_are_told_at_the_longest_context_or_another(told):
+    rows = cells(markdown.laws(told))[2:]
+    law = next(
+        law
+        for law in told["laws"]
+        if law["group"] == {**law["group"], "family": "power-2", "size": "2x64", "eval_context": 1024}
+    )
+    alpha = law["params"]["alpha"]
+    mine = next(row for row in rows if row[:2] == ["power-2", "2 × 64"])
+    assert mine[4].startswith(f"{alpha['value']:.4g}"[:5])
+    assert mine[5] == f"{law['fallen_nats']:.4f}"
+    assert len(rows) == 3
+    assert markdown.laws(told, "256") != markdown.laws(told)
+
+
+def test_hold_outs_stand_in_nats_and_in_noise(told):
+    rows = cells(markdown.hold_outs(told))[2:]
+    law = next(
+        law["holdout"]
+        for law in told["laws"]
+        if law["group"] == {**law["group"], "family": "window", "size": "2x64", "eval_context": 1024}
+    )
+    mine = next(row for row in rows if row[:2] == ["window", "2 × 64"])
+    assert mine[2] == "65.5K"
+    assert mine[5].replace("−", "-") == f"{law['predicted'] - law['observed']:+.4f}"
+    assert mine[6] == f"{law['miss_in_noise']:.1f}"
+    assert mine[7] == ("yes" if law["covered"] else "no")
+
+
+def test_effects_pairs_rates_costs_and_losses(told):
+    effects = cells(markdown.effects(told))[2:]
+    assert {row[0] for row in effects} == {"power-2", "window"}
+    (pair,) = cells(markdown.equal_state(told))[2:]
+    assert pair[0] == "power-2 less window"
+    assert pair[-1] == "power-2"
+    assert pair[1] == "2.05K to 65.5K"
+    assert cells(markdown.rates(told))[2:] == [["power-2", "–", "0.003"], ["window", "0.004", "0.003"]]
+    (spent,) = cells(markdown.hours({"01": told}))[2:]
+    assert spent == ["01", "43", "1", "0", f"{told['core_hours']:.2f}"]
+    (lost,) = cells(markdown.diverged(told))[2:]
+    assert lost[:2] == ["window", "999"]
+    assert cells(markdown.parameters(told))[2] == ["2 × 64", "65,536", "65,536", "0 %"]
+
+
+def test_only_what_varies_has_a_column():
+    one = [{"size": "2x64", "train_context": 256, "condition": "bard"}]
+    assert markdown.places(one) == []
+    two = [*one, {"size": "2x64", "train_context": 1_024, "condition": "bard"}]
+    assert markdown.places(two) == ["train_context"]
+    assert markdown.place(two[1], ["train_context"]) == ["1,024"]
+    assert markdown.heads(["train_context", "size"]) == ["trained at", "layers × width"]

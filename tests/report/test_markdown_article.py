@@ -1,0 +1,64 @@
+"""The article: its own template can be filled, with or without records, and mistakes in it are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isostate.config import UserError
+from isostate.report import numbers, questions
+from isostate.report.fits import fit_laws
+from isostate.report.markdown_article import article
+from isostate.report.note import Studies, Study, every_claim
+from tests.report import studies
+
+TEMPLATE = Path(__file__).parents[2] / "studies" / "reference" / "article.md"
+
+
+@pytest.fixture(scope="module")
+def found():
+    """One study with records, and the claims held against it."""
+    table = [
+        studies.run(family, state=s, seed=i) for family in ("power-2", "window") for s in studies.STATES for i in (0, 1)
+    ]
+    for row in table:
+        row["config"]["train"] = {"threads": 1}
+    laws = fit_laws(table, studies.STUDY)
+    told = {**numbers.of_study(table, laws), "missing": [], "tuned": {}, "answers": questions.answers(table)}
+    return {"01_state_laws": told}, every_claim(Studies([Study("01_state_laws", table, laws)]))
+
+
+def test_a_number_a_table_and_a_claim_are_filled_in(found):
+    every, claims = found
+    text = article(
+        "{{ 01_state_laws.seed_noise.dof }} {{ claims.falls.verdict }}\n{{ table: effects 01_state_laws }}",
+        every,
+        claims,
+    )
+    first, *rows = text.splitlines()
+    assert first == "12 confirmed"
+    assert rows[2].startswith("| power-2 | 6 | 65.5K |")
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "told"),
+    [
+        ("table: laws 01_state_law", "no study with records '01_state_law' (did you mean \"01_state_laws\"?)"),
+        ("table: laws", "name a study with records"),
+        ("table: parts fall", "no claim 'fall' (did you mean \"falls\"?)"),
+        ("claims.fals.verdict", "no 'fals' there"),
+    ],
+)
+def test_a_mistake_is_one_clear_error(found, placeholder, told):
+    with pytest.raises(UserError) as error:
+        article(f"{{{{ {placeholder} }}}}", *found, name="article.md")
+    assert told in str(error.value)
+    assert str(error.value).startswith("article.md: ")
+
+
+def test_the_committed_template_can_be_filled_before_anything_is_trained():
+    text = article(TEMPLATE.read_text(), {}, every_claim(Studies([])))
+    assert "{{" not in text
+    assert text.count("Not trained yet") == 5
+    assert text.count("**undecided**") == len(every_claim(Studies([]))) - 2
