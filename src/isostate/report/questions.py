@@ -11,9 +11,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from isostate.report import heatmaps
+from isostate.report import heatmaps, reading
 from isostate.report import rows as runs
-from isostate.report.note import reading
 from isostate.report.rows import Row
 
 Numbers = dict[str, Any]

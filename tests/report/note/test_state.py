@@ -77,7 +77,7 @@ def heads(rows: list[dict], width: int = 64) -> list[dict]:
     return rows
 
 
-def test_taylor_may_improve_linear_at_equal_heads_and_not_at_equal_state():
+def test_taylor_may_improve_linear_with_keys_of_one_size_and_not_at_equal_state():
     linear = heads(planted_note.rows("linear-gated", STATES, slope(0.03)))
     taylor = heads(planted_note.rows("taylor-2-gated", [8 * s for s in STATES], lambda s: slope(0.03)(s) + 0.02))
     tables = (linear, taylor)
@@ -85,6 +85,7 @@ def test_taylor_may_improve_linear_at_equal_heads_and_not_at_equal_state():
     assert judged(state.taylor_at_equal_state, *tables) == "refuted"
     claim = state.taylor(planted_note.study(STATE_LAWS, linear + taylor))
     assert len(claim.parts) == 6
+    assert claim.parts[0].what == "taylor-2-gated, keys of 1 (64 heads, linear 64)"
     assert claim.parts[0].estimate.value == pytest.approx(0.02 - 3 * 0.03, abs=0.01)
 
 

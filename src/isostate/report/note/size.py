@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
-from isostate.report import claims, equal_state, seeds
+from isostate.report import claims, equal_state, reading, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
 from isostate.report.joint_fits import n_params
-from isostate.report.note import reading
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
 from isostate.report.note.context import exponents, settled
 from isostate.report.note.studies import MODEL_SIZE, Studies, Study, by_state, on_noise, places

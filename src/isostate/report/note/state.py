@@ -17,7 +17,7 @@ from isostate.report.seeds import Means, exactly
 FALLS = Asked("falls", "“a clear pattern of improved performance as the state size grows”", NOTE, STATE_LAWS)
 BEATS = Asked("beats", "“the multilinear smokes the rest” at equal state: gated against gated", NOTE, STATE_LAWS)
 BEATS_BARE = Asked("beats-ungated", "“the multilinear smokes the rest” at equal state: without gates", NOTE, STATE_LAWS)
-TAYLOR = Asked("taylor", "the second-order Taylor map improves linear transformers: heads alike", NOTE, STATE_LAWS)
+TAYLOR = Asked("taylor", "the second-order Taylor map improves linear transformers: keys of one size", NOTE, STATE_LAWS)
 TAYLOR_EQUAL = Asked("taylor-equal", "the second-order Taylor map improves linear transformers: at equal state", NOTE,
                      STATE_LAWS)  # fmt: skip
 LIMIT = Asked("limit", "head-varied linear: “there is a maximum”, for GPT-2 XL “122 million”", NOTE, STATE_LAWS)
@@ -90,14 +90,15 @@ def comparisons(means: Means, champion: str) -> list[tuple[str, tuple, Matched]]
 
 
 def taylor(studies: Studies) -> Claim:
-    """Taylor-2 less linear at equal heads, whose states are then Taylor's the larger."""
+    """Taylor-2 less linear with keys of one size, where the state of Taylor is the larger."""
     study, means = studies[STATE_LAWS], studies.means(STATE_LAWS)
     parts = []
     for family, other in _taylor_pairs(study):
-        heads = {name: _by_heads(study, name) for name in (family, other)}
+        heads = {name: _by_head_size(study, name) for name in (family, other)}
         for key in sorted(heads[family].keys() & heads[other].keys(), key=str):
-            estimate = means.difference(heads[family][key], heads[other][key])
-            parts.append(Part(f"{family}, heads of {key[-1]}", estimate, NEGATIVE))
+            (ours, count), (theirs, other_count) = heads[family][key], heads[other][key]
+            what = f"{family}, keys of {key[-1]} ({count} heads, linear {other_count})"
+            parts.append(Part(what, means.difference(ours, theirs), NEGATIVE))
     return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means)], trained=bool(study.finished))
 
 
@@ -154,10 +155,10 @@ def _taylor_pairs(study: Study) -> list[tuple[str, str]]:
     return [pair for pair in pairs if families.issuperset(pair)]
 
 
-def _by_heads(study: Study, family: str) -> dict[tuple, tuple]:
-    """The settings of a family by (size, context, condition, size of a head)."""
+def _by_head_size(study: Study, family: str) -> dict[tuple, tuple[tuple, int]]:
+    """(setting, its heads) of a family by (size, context, condition, elements of a key)."""
     return {
-        (*runs.cell(row)[1:4], row["mixer"]["head_dim"]): runs.cell(row)
+        (*runs.cell(row)[1:4], row["mixer"]["head_dim"]): (runs.cell(row), row["mixer"]["n_heads"])
         for row in study.at(study.longest)
         if row["family"] == family
     }

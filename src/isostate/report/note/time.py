@@ -14,10 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from isostate.report import labels, seeds
+from isostate.report import labels, reading, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
-from isostate.report.note import reading
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge
 from isostate.report.note.context import slope
 from isostate.report.note.studies import TIME_BUDGETS, Studies, on_noise

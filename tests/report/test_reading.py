@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from isostate.report.note import reading
+from isostate.report import reading
 from tests.report import studies
 
 WSD = {"schedule": "wsd", "steps": 1_000, "warmup_steps": 100, "decay_share": 0.2}
