@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 from isostate.report import equal_state, seeds
 
@@ -26,7 +27,7 @@ def two(first, second, noise: float = 0.0, rng: np.random.Generator | None = Non
     return {s: ("first", s) for s in FIRST}, {s: ("second", s) for s in SECOND}, means
 
 
-def test_lines_in_log_state_are_compared_exactly_over_the_range_that_both_have():
+def test_straight_lines_in_log_state_are_compared_exactly_over_the_range_that_both_have():
     found = equal_state.matched(*two(lambda x: 5 - 0.1 * x, lambda x: 5.2 - 0.1 * x))
     assert found.states == (2_000, 4_096, 8_000, 16_384, 32_000, 65_536)
     assert found.difference.value == pytest.approx(-0.2)
@@ -42,16 +43,26 @@ def test_a_difference_that_turns_is_told_as_wide_as_it_is():
     assert turning.at_states[0] > 0 > turning.at_states[-1]
 
 
-def test_a_curve_against_itself_differs_by_less_than_its_bends():
+def test_a_curve_against_itself_differs_by_little_and_by_less_than_lines_would():
     def curve(x: float) -> float:
-        return 2 + 8 * 2 ** (-0.4 * x)
+        return 2 + 60 * 2 ** (-0.7 * x)
 
     found = equal_state.matched(*two(curve, curve))
-    bent = max(abs(value) for value in found.at_states)
-    assert 0.001 < bent < 0.015  # each family is read from lines where the other was trained
-    assert abs(found.difference.value) < bent / 5  # once to the one's favour, once to the other's
-    low, high = found.difference.interval()
-    assert low < 0 < high
+    known, other = np.log2(FIRST), np.log2(SECOND)
+    x = np.log2(found.states)
+    lines = np.interp(x, known, [curve(v) for v in known]) - np.interp(x, other, [curve(v) for v in other])
+    assert max(map(abs, found.at_states)) < np.abs(lines).max() / 3
+    assert abs(found.difference.value) < 0.003
+
+
+@pytest.mark.parametrize("knots", [2, 3, 6])
+def test_means_are_joined_as_scipy_joins_them(knots):
+    rng = np.random.default_rng(knots)
+    known = np.sort(rng.uniform(5, 15, knots))
+    values = np.concatenate([np.sort(rng.normal(size=(knots, 3)), axis=0)[::-1], rng.normal(size=(knots, 40))], axis=1)
+    x = np.concatenate([known, rng.uniform(known[0], known[-1], 20)])
+    want = PchipInterpolator(known, values)(x).T
+    assert np.allclose(equal_state.joined(known, values, x), want, rtol=1e-12, atol=1e-12)
 
 
 def test_states_that_are_as_good_as_equal_are_one_point():

@@ -16,6 +16,7 @@ import hashlib
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, variance
 from typing import Any
 
@@ -102,7 +103,7 @@ class Means:
         value = self.values[setting]
         if self.noise.sd is None:
             return np.array([value])
-        error = _normals(setting) * _sizes(self.noise.dof) * self.noise.sd / math.sqrt(self.seeds[setting])
+        error = _normals(repr(setting)) * _sizes(self.noise.dof) * self.noise.sd / math.sqrt(self.seeds[setting])
         return np.concatenate([[value], value + error])
 
     def difference(self, first: Hashable, second: Hashable) -> Estimate:
@@ -134,10 +135,12 @@ def means(
     )
 
 
-def _normals(setting: Hashable) -> Array:
-    return _generator(f"noise of {setting!r}").normal(size=DRAWS)
+@lru_cache(maxsize=256)  # 8 MB: settings return in one comparison after another
+def _normals(setting: str) -> Array:
+    return _generator(f"noise of {setting}").normal(size=DRAWS)
 
 
+@lru_cache(maxsize=16)
 def _sizes(dof: int) -> Array:
     """How large the noise is in each draw, in units of its estimate."""
     return np.sqrt(dof / _generator("size").chisquare(dof, DRAWS))
