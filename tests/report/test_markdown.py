@@ -92,6 +92,8 @@ def test_effects_pairs_rates_costs_and_losses(told):
     assert cells(markdown.rates(told))[2:] == [["power-2", "–", "0.003"], ["window", "0.004", "0.003"]]
     (spent,) = cells(markdown.hours({"01": told}))[2:]
     assert spent == ["01", "43", "1", "0", f"{told['core_hours']:.2f}"]
+    twice = cells(markdown.hours({"01": told, "03": told}))[-1]
+    assert twice == ["each run once", "43", "", "", f"{told['core_hours']:.2f}"]
     (lost,) = cells(markdown.diverged(told))[2:]
     assert lost[:2] == ["window", "999"]
     assert cells(markdown.parameters(told))[2] == ["2 × 64", "65,536", "65,536", "0 %"]

@@ -189,7 +189,7 @@ def rates(numbers: Numbers) -> str:
 
 
 def hours(every: Mapping[str, Numbers]) -> str:
-    """What each study trained and what it cost; runs that two ask for stand in both."""
+    """What each study trained and what it cost; a run that two ask for stands in both, and once in the last row."""
     head = ["study", "runs", "diverged", "missing", "core-hours"]
     rows = [
         [
@@ -198,6 +198,11 @@ def hours(every: Mapping[str, Numbers]) -> str:
         ]
         for name, numbers in every.items()
     ]  # fmt: skip
+    once: dict[str, float] = {}
+    for numbers in every.values():
+        once |= numbers["core_hours_by_run"]
+    if len(every) > 1:
+        rows.append(["each run once", str(len(once)), "", "", f"{sum(once.values()):.2f}"])
     return table(head, rows)
 
 

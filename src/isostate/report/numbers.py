@@ -23,10 +23,14 @@ def of_study(table: list[Row], entries: list[dict[str, Any]]) -> Numbers:
     """`table`: records.table or table_of; `entries`: fits.fit_laws of it."""
     finished = runs.drawn(table)
     noise = seed_noise(finished)
+    hours = {
+        row["run_id"]: row["train_s"] * row["config"]["train"]["threads"] / 3600 for row in table if row["train_s"]
+    }
     return {
         "runs": {status: sum(row["status"] == status for row in table) for status in sorted(_statuses(table))},
         "diverged": [_named(row) | {"reason": row.get("reason")} for row in table if row["status"] == "diverged"],
-        "core_hours": sum((row["train_s"] or 0.0) * row["config"]["train"]["threads"] for row in table) / 3600,
+        "core_hours": sum(hours.values()),
+        "core_hours_by_run": hours,
         "parameters": _parameters(finished),
         "rates": {family: sorted({r["lr"] for r in finished if r["family"] == family}) for family in _families(table)},
         "seed_noise": noise,
