@@ -45,6 +45,15 @@ def test_the_falls_are_told_context_by_context():
     assert "window falls by 0.080 at 64, 0.160 at 256, 0.240 at 1,024" in claim.evidence
 
 
+def test_falls_are_taken_over_the_states_that_every_context_has():
+    rows = table(0.01, 1e-9)
+    for row in rows:  # a window wider than the shortest context holds only that
+        if (row["train_context"], row["state"]["elements"]) == (64, STATES[-1]):
+            row["state"]["elements"] = 9_000
+    claim = context.grows(planted_note.study(CONTEXT, rows))
+    assert "window falls by 0.040 at 64, 0.080 at 256, 0.120 at 1,024" in claim.evidence
+
+
 def thumb(chi: float, tau: float) -> str:
     rows = [
         planted_note.row(

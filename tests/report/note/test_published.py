@@ -90,8 +90,8 @@ def test_the_best_training_context_lies_inside_or_at_an_end(best, verdict):
     assert [part.what for part in claim.parts] == ["window, 64 less 256", "window, 1,024 less 256"]
 
 
-def test_a_context_that_lacks_a_state_does_not_count():
-    rows = planted_note.rows("window", (1_024, 4_096), lambda s: 3.0, context=64)
-    rows += planted_note.rows("window", (1_024,), lambda s: 2.0, context=256)
-    means = planted_note.study(CONTEXT, rows).means(CONTEXT)
-    assert list(published.by_context(means, "window")) == [64]
+def test_contexts_are_compared_by_the_states_that_all_of_them_have():
+    rows = planted_note.rows("window", (1_024, 4_096), lambda s: 3.0 + (s > 2_000), context=64)
+    rows += planted_note.rows("window", (1_024, 16_384), lambda s: 2.0 - (s > 2_000), context=256)
+    found = published.over_states(planted_note.study(CONTEXT, rows).means(CONTEXT), "window")
+    assert {context: round(float(column[0]), 1) for context, column in found.items()} == {64: 3.0, 256: 2.0}

@@ -10,7 +10,7 @@ import numpy as np
 from isostate.report.best_state import CLAIMED
 from isostate.report.claims import POSITIVE
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
-from isostate.report.note.studies import CONTEXT, Studies, Study, by_state, on_noise, places
+from isostate.report.note.studies import CONTEXT, Studies, Study, by_context, on_noise, places
 from isostate.report.seeds import Array, Estimate, Means, from_interval, of_column
 
 GROWS = Asked(
@@ -38,14 +38,13 @@ def grows(studies: Studies) -> Claim:
     return judge(GROWS, parts, unit, more=[*words, on_noise(means)], trained=bool(study.finished))
 
 
-def falls(means: Means, family: str, size: tuple, condition: tuple) -> dict[int, Array]:
-    """The fall from the smallest to the largest state, with its draws, by training context."""
-    found = {}
-    for name, its_size, context, its_condition in places(means):
-        states = by_state(means, (name, its_size, context, its_condition))
-        if (name, its_size, its_condition) == (family, size, condition) and len(states) > 1:
-            found[context] = means.column(states[min(states)]) - means.column(states[max(states)])
-    return dict(sorted(found.items()))
+def falls(means: Means, family: str, size: Any, condition: Any) -> dict[int, Array]:
+    """The fall from the smallest to the largest state that all contexts have, with its draws, by training context."""
+    return {
+        context: means.column(states[min(states)]) - means.column(states[max(states)])
+        for context, states in by_context(means, family, size, condition).items()
+        if len(states) > 1
+    }
 
 
 def slope(x: list[float], columns: list[Array]) -> Estimate:

@@ -17,7 +17,7 @@ from isostate.report import labels, questions, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
 from isostate.report.note.claim import SINCE, Asked, Claim, Part, judge, minus
-from isostate.report.note.studies import CONTEXT, STATE_LAWS, Studies, Study, by_state, on_noise, places
+from isostate.report.note.studies import CONTEXT, STATE_LAWS, Studies, Study, by_context, by_state, on_noise, places
 from isostate.report.rows import Row
 from isostate.report.seeds import Array, Means
 
@@ -136,7 +136,7 @@ def u_shape(studies: Studies) -> Claim:
     study, means = studies[CONTEXT], studies.means(CONTEXT)
     parts = []
     for family in runs.families(study.finished):
-        columns = {} if family.startswith("softmax") else by_context(means, family)
+        columns = {} if family.startswith("softmax") else over_states(means, family)
         contexts = sorted(columns)
         if len(contexts) > 2:
             for end, inner in ((contexts[0], contexts[1]), (contexts[-1], contexts[-2])):
@@ -146,14 +146,15 @@ def u_shape(studies: Studies) -> Claim:
     return judge(U_SHAPE, parts, unit, more=[on_noise(means)], trained=bool(study.finished))
 
 
-def by_context(means: Means, family: str) -> dict[int, Array]:
-    """A family's mean loss over its states by training context, where all of them were trained."""
-    found: dict[int, list[Array]] = {}
-    for place in places(means):
-        if place[0] == family:
-            found.setdefault(place[2], []).extend(means.column(setting) for setting in by_state(means, place).values())
-    most = max(map(len, found.values()), default=0)
-    return {context: np.mean(columns, axis=0) for context, columns in found.items() if len(columns) == most}
+def over_states(means: Means, family: str) -> dict[int, Array]:
+    """A family's mean loss by training context, over the states that every context has, at its first size and text."""
+    first = next(place for place in places(means) if place[0] == family)
+    found = by_context(means, family, first[1], first[3])
+    return {
+        context: np.mean([means.column(setting) for setting in states.values()], axis=0)
+        for context, states in found.items()
+        if states
+    }
 
 
 def _longest(studies: Studies) -> tuple[Study, int, Means]:

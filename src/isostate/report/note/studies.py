@@ -101,3 +101,20 @@ def places(means: Means) -> list[tuple]:
     """Every place that has a setting: (family, size, training context, condition), in a fixed order."""
     found = {setting[:-1] for setting in means.values if isinstance(setting, tuple)}
     return sorted(found, key=lambda place: (place[1:], place[0]))
+
+
+def by_context(means: Means, family: str, size: Any, condition: Any) -> dict[int, dict[int, tuple]]:
+    """A family's settings by training context and state: the states that every context has.
+
+    A window wider than a context holds only that, which is another state.
+    """
+    found = {
+        place[2]: by_state(means, place)
+        for place in places(means)
+        if (place[0], place[1], place[3]) == (family, size, condition)
+    }
+    shared = set.intersection(*map(set, found.values())) if found else set()
+    return {
+        context: {state: setting for state, setting in states.items() if state in shared}
+        for context, states in sorted(found.items())
+    }

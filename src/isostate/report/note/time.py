@@ -32,7 +32,10 @@ LEAST_RATIO = 1.5  # of the longest to the shortest time that settings can be co
 
 @dataclass(frozen=True)
 class Budgets:
-    """A family's settings (context, state) at its shortest and longest time: `means` by ("short" | "long", setting)."""
+    """A family at its shortest and longest time: `means` by ("short" | "long", family, setting).
+
+    `settings` (context, state) are a full grid: of the states those that every context has.
+    """
 
     family: str
     means: Means
@@ -45,12 +48,8 @@ class Budgets:
         return np.mean([self.means.column((when, self.family, setting)) for setting in chosen], axis=0)
 
     def values(self, axis: Axis) -> list[int]:
-        """The values of an axis at which every value of the other was trained."""
-        other = {_on(_other(axis), setting) for setting in self.settings}
-        places = sorted({_on(axis, setting) for setting in self.settings})
-        return [
-            place for place in places if sum(_on(axis, setting) == place for setting in self.settings) == len(other)
-        ]
+        """The values of an axis, smallest first."""
+        return sorted({_on(axis, setting) for setting in self.settings})
 
     def best(self, when: str) -> str:
         """'2,048 tokens, 34.8K elements' of the best setting."""
@@ -111,9 +110,15 @@ def budgets(studies: Studies) -> list[Budgets]:
         long = min(curves[row["run_id"]][-1][0] for row in rows)
         if long >= LEAST_RATIO * short:
             means = _means(family, rows, curves, {"short": short, "long": long}, noise)
-            settings = sorted({(row["train_context"], runs.state(row)) for row in rows})
-            found.append(Budgets(family, means, (short, long), tuple(settings)))
+            found.append(Budgets(family, means, (short, long), _grid(rows)))
     return found
+
+
+def _grid(rows: list[Row]) -> tuple[tuple[int, int], ...]:
+    settings = {(row["train_context"], runs.state(row)) for row in rows}
+    contexts = sorted({context for context, _ in settings})
+    states = [s for s in sorted({s for _, s in settings}) if all((context, s) in settings for context in contexts)]
+    return tuple((context, state) for context in contexts for state in states)
 
 
 def _means(
@@ -135,10 +140,6 @@ def _noise(found: list[Budgets]) -> list[str]:
 
 def _on(axis: Axis, setting: tuple[int, int]) -> int:
     return setting[1] if axis == "state" else setting[0]
-
-
-def _other(axis: Axis) -> Axis:
-    return AXES[1 - AXES.index(axis)]
 
 
 def _shown(axis: Axis, value: int) -> str:
