@@ -14,10 +14,10 @@ STATES = (1_024, 4_096, 16_384)
 CONTEXTS = (64, 256, 1_024)
 
 
-def table(cost: float, gain: float, noise: float = 0.002) -> list[dict]:
+def table(cost: float, gain: float, noise: float = 0.002, slower: float = 1.3) -> list[dict]:
     """Two seeds of each setting; every fourfold of state or context costs `cost` for short and gains `gain` for long.
 
-    Larger settings are slower: 1.3 times for each fourfold.
+    Larger settings are slower: 1.3 times for each fourfold, or as it is asked.
     """
     rows = []
     for x, context in enumerate(CONTEXTS):
@@ -28,7 +28,7 @@ def table(cost: float, gain: float, noise: float = 0.002) -> list[dict]:
                 for point in row["curve"]:
                     share = math.log(point["step"] / 100) / math.log(10)  # 0 at the first evaluation, 1 at the last
                     off = (x + y) * ((1 - share) * cost - share * gain)
-                    point["train_s"] = point["step"] * 0.01 * 1.3 ** (x + y)
+                    point["train_s"] = point["step"] * 0.01 * slower ** (x + y)
                     point["eval"] = dict.fromkeys(point["eval"], 4.0 - share + off + error)
                 rows.append(row)
     return rows
@@ -39,7 +39,7 @@ def verdicts(rows: list[dict]) -> dict[str, str]:
 
 
 def test_what_costs_at_first_and_gains_later_is_found_on_both_axes():
-    found = verdicts(table(0.05, 0.05))
+    found = verdicts(table(0.05, 0.05, slower=1.01))
     assert found == {
         "hurts-state": "confirmed", "hurts-context": "confirmed",
         "time-state": "confirmed", "time-context": "confirmed",
@@ -51,6 +51,14 @@ def test_the_contrary_is_refuted():
     assert set(found.values()) == {"refuted"}
 
 
+def test_more_that_pays_more_decides_nothing_while_the_best_stays_where_it_is():
+    studies = planted_note.study(TIME_BUDGETS, table(0.05, 0.05))  # the larger are slower by more than they gain
+    claims = [claim for claim in time.of_the_time(studies) if claim.asked.key.startswith("time-")]
+    assert [[part.verdict() for part in claim.parts] for claim in claims] == [["confirmed", "undecided"]] * 2
+    assert {claim.verdict for claim in claims} == {"undecided"}
+    assert "best state times 1 no interval" in claims[0].evidence
+
+
 def test_noise_hides_both():
     assert set(verdicts(table(0.001, 0.001, 0.1)).values()) == {"undecided"}
 
@@ -60,7 +68,7 @@ def test_times_lie_where_every_setting_still_trains():
     slowest, fastest = 0.01 * 1.3**4, 0.01
     assert found.seconds == (pytest.approx(100 * slowest), pytest.approx(1_000 * fastest))
     assert found.values("state") == list(STATES)
-    assert found.best("short") == "64 tokens and 1.02K elements"
+    assert found.told("short") == "64 tokens and 1.02K elements"
     rows = table(0.05, 0.05)
     for row in rows:
         if row["state"]["elements"] == STATES[-1]:

@@ -21,7 +21,7 @@ from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge
 from isostate.report.note.context import slope
 from isostate.report.note.studies import TIME_BUDGETS, Studies, on_noise
 from isostate.report.rows import Row
-from isostate.report.seeds import Array, Means
+from isostate.report.seeds import Array, Estimate, Means
 
 SHORT = "“if we only allow the runs 6h … too much {} … end up hurting”"
 LONG = "“the more time we give them, the optimum option is to increase” the {}"
@@ -51,9 +51,13 @@ class Budgets:
         """The values of an axis, smallest first."""
         return sorted({_on(axis, setting) for setting in self.settings})
 
-    def best(self, when: str) -> str:
-        """'2,048 tokens, 34.8K elements' of the best setting."""
-        context, state = min(self.settings, key=lambda setting: self.means.values[when, self.family, setting])
+    def best(self, when: str) -> tuple[int, int]:
+        """The best setting."""
+        return min(self.settings, key=lambda setting: self.means.values[when, self.family, setting])
+
+    def told(self, when: str) -> str:
+        """'2,048 tokens and 34.8K elements' of the best setting."""
+        context, state = self.best(when)
         return f"{context:,} tokens and {labels.decimal(state)} elements"
 
 
@@ -73,23 +77,29 @@ def hurts(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
             column = one.column("short", axis, values[-1]) - one.column("short", axis, values[-2])
             what = f"{one.family}, {_shown(axis, values[-1])} less {_shown(axis, values[-2])}"
             parts.append(Part(what, seeds.of_column(column), POSITIVE))
-            words.append(f"best after {labels.duration(one.seconds[0])}: {one.best('short')}")
+            words.append(f"best after {labels.duration(one.seconds[0])}: {one.told('short')}")
     asked = Asked(f"hurts-{axis.split()[-1]}", SHORT.format(axis), NOTE, TIME_BUDGETS)
     return judge(asked, parts, "nats in the shortest time", more=[*words, *_noise(found)], trained=trained)
 
 
 def grows(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
-    """By how much more a fourfold of the axis pays in the longest time than in the shortest: the optimum moves so."""
+    """By how much more a fourfold of the axis pays in the longest time than in the shortest; whether the best moved.
+
+    Where the best setting stays the same, or is smaller in the longest time, more may pay more, but nothing is decided.
+    """
     parts, words = [], []
     for one in found:
         values = one.values(axis)
         if len(values) > 1:
             x = [math.log(value, 4) for value in values]
             columns = [one.column("short", axis, v) - one.column("long", axis, v) for v in values]
+            moved = _on(axis, one.best("long")) / _on(axis, one.best("short"))
+            times = seeds.exactly(moved) if moved > 1 else Estimate(moved)
             parts.append(Part(one.family, slope(x, columns), POSITIVE))
+            parts.append(Part(f"{one.family}, best {axis} times", times, POSITIVE, spec=".3g"))
             short, long = map(labels.duration, one.seconds)
             words.append(
-                f"{one.family} is best with {one.best('short')} after {short}, {one.best('long')} after {long}"
+                f"{one.family} is best with {one.told('short')} after {short}, {one.told('long')} after {long}"
             )
     asked = Asked(f"time-{axis.split()[-1]}", LONG.format(axis), NOTE, TIME_BUDGETS)
     unit = f"nats that four times the {axis} gains more in the longest time than in the shortest"
