@@ -62,3 +62,17 @@ def test_the_committed_template_can_be_filled_before_anything_is_trained():
     assert "{{" not in text
     assert text.count("Not trained yet") == 5
     assert text.count("**undecided**") == len(every_claim(Studies([]))) - 2
+
+
+def test_the_committed_template_can_be_filled_from_five_studies_of_which_some_repeat_no_seed(found):
+    table = [row for row in studies.full() if row["status"] == "done" and row["seed"] == 0]
+    for row in table:
+        row["config"]["train"] = {"threads": 1}
+    single = {**numbers.of_study(table, []), "missing": ["x"], "tuned": {}, "answers": questions.answers(table)}
+    assert single["seed_noise"]["sd"] is None
+    first = {**found[0]["01_state_laws"], "file": {"train": {"steps": 2_000, "batch_tokens": 1_024}}}
+    names = ("02_context", "03_model_size", "04_time_budgets", "05_data")
+    text = article(TEMPLATE.read_text(), {"01_state_laws": first, **dict.fromkeys(names, single)}, found[1])
+    assert "{{" not in text
+    assert "Not trained yet" not in text
+    assert "the same 2,000 updates of\n1,024 tokens" in text
