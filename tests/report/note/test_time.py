@@ -77,9 +77,20 @@ def test_times_lie_where_every_setting_still_trains():
     assert time.budgets(planted_note.study(TIME_BUDGETS, rows)) == []
 
 
+def test_what_changes_with_time_needs_two_times_and_what_hurts_in_a_short_one_needs_one():
+    found = verdicts(table(0.05, 0.05, slower=1.7))  # 8.4 times slower; evaluated from a tenth of the updates on
+    assert found["hurts-state"] == "confirmed"
+    assert found["time-state"] == "undecided"
+
+
 def test_a_state_that_was_not_trained_at_every_context_is_left_out():
     rows = [row for row in table(0.05, 0.05) if (row["train_context"], row["state"]["elements"]) != (1_024, STATES[-1])]
+    for row in rows:
+        if row["state"]["elements"] == STATES[-1]:  # nor do its times count
+            for point in row["curve"]:
+                point["train_s"] *= 100
     (found,) = time.budgets(planted_note.study(TIME_BUDGETS, rows))
+    assert found.seconds[0] == pytest.approx(0.01 * 100 * 1.3**3)
     assert found.values("state") == list(STATES[:2])
     assert found.values("training context") == list(CONTEXTS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ ORDER_LAW = Asked("order-law", "“the state size should be of the same order as
                   NOTE, MODEL_SIZE)  # fmt: skip
 FOLLOWS = Asked("follows", "the state worth having follows the parameter count: S* ~ N", NOTE, MODEL_SIZE)
 LEAST_RANGE = 2.0  # of states that sizes share
+SAME_SIZE = 1.02  # parameters closer than that are of one size
 
 
 def of_the_size(studies: Studies) -> list[Claim]:
@@ -119,7 +121,7 @@ def order_by_law(study: Study) -> Claim:
     parts = []
     for entry in study.laws:
         if entry["law"] == "state-params" and entry["params"]:
-            for point in entry["best"]:
+            for point in _once_a_size(entry["best"]):
                 ratio = {
                     key: None if point[key] is None else point[key] / point["x"] for key in ("value", "low", "high")
                 }
@@ -127,6 +129,15 @@ def order_by_law(study: Study) -> Claim:
                 allowed = (1 / claims.ORDER, claims.ORDER)
                 parts.append(Part(what, settled(entry, ratio), allowed, spec=".2g"))
     return judge(ORDER_LAW, parts, "S*(N) over N", trained=bool(study.finished))
+
+
+def _once_a_size(best: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The settings of a size differ in parameters by half a percent at most: of each size the first."""
+    kept: list[dict[str, Any]] = []
+    for point in sorted(best, key=lambda point: point["x"]):
+        if not kept or point["x"] > SAME_SIZE * kept[-1]["x"]:
+            kept.append(point)
+    return kept
 
 
 def follows(study: Study) -> Claim:

@@ -27,7 +27,7 @@ SHORT = "“if we only allow the runs 6h … too much {} … end up hurting”"
 LONG = "“the more time we give them, the optimum option is to increase” the {}"
 Axis = Literal["state", "training context"]
 AXES: tuple[Axis, ...] = ("state", "training context")
-LEAST_RATIO = 1.5  # of the longest to the shortest time that settings can be compared at
+LEAST_RATIO = 1.25  # of the longest to the shortest time, for what changes between them
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def grows(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
     parts, words = [], []
     for one in found:
         values = one.values(axis)
-        if len(values) > 1:
+        if len(values) > 1 and one.seconds[1] >= LEAST_RATIO * one.seconds[0]:
             x = [math.log(value, 4) for value in values]
             columns = [one.column("short", axis, v) - one.column("long", axis, v) for v in values]
             moved = _on(axis, one.best("long")) / _on(axis, one.best("short"))
@@ -114,18 +114,20 @@ def budgets(studies: Studies) -> list[Budgets]:
         rows = [row for row in study.finished if row["family"] == family]
         curves = {row["run_id"]: reading.points(row, "seconds") for row in rows}
         rows = [row for row in rows if curves[row["run_id"]]]
+        grid = _grid(rows)
+        rows = [row for row in rows if _setting(row) in grid]
         if not rows:
             continue
         short = max(curves[row["run_id"]][0][0] for row in rows)
         long = min(curves[row["run_id"]][-1][0] for row in rows)
-        if long >= LEAST_RATIO * short:
+        if long >= short:
             means = _means(family, rows, curves, {"short": short, "long": long}, noise)
-            found.append(Budgets(family, means, (short, long), _grid(rows)))
+            found.append(Budgets(family, means, (short, long), grid))
     return found
 
 
 def _grid(rows: list[Row]) -> tuple[tuple[int, int], ...]:
-    settings = {(row["train_context"], runs.state(row)) for row in rows}
+    settings = {_setting(row) for row in rows}
     contexts = sorted({context for context, _ in settings})
     states = [s for s in sorted({s for _, s in settings}) if all((context, s) in settings for context in contexts)]
     return tuple((context, state) for context in contexts for state in states)
@@ -139,9 +141,13 @@ def _means(
         for row in rows:
             loss = reading.read(curves[row["run_id"]], seconds)
             assert loss is not None, "both times lie within every curve"
-            groups.setdefault((name, family, (row["train_context"], runs.state(row))), []).append(loss)
+            groups.setdefault((name, family, _setting(row)), []).append(loss)
     counts = {setting: len(losses) for setting, losses in groups.items()}
     return Means({setting: fmean(losses) for setting, losses in groups.items()}, counts, noise)
+
+
+def _setting(row: Row) -> tuple[int, int]:
+    return row["train_context"], runs.state(row)
 
 
 def _noise(found: list[Budgets]) -> list[str]:
