@@ -51,7 +51,7 @@ def test_until_it_is_tuned_a_plan_knows_the_tuning_runs_alone(tmp_path):
         run.write_result({"status": "done", "final": {"32": {"loss_nats": cell.config.train.lr}}})
     settled = plan_of(tmp_path, **tune)
     assert settled.settled
-    assert settled.rates == {"window": 0.01, "power-2": 0.01}
+    assert settled.rates == {"window": {4: 0.01}, "power-2": {4: 0.01}}
     assert len(settled.known) == 4 + 3 - 2  # of each family the winner is a cell too
     assert all(row["lr"] for row in settled.rows())
 

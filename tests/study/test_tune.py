@@ -44,7 +44,7 @@ def test_a_family_is_tuned_on_its_smallest_model_and_middle_state(cells):
 def test_the_lowest_loss_at_the_longest_context_wins(cells):
     tuning = tuning_cells(cells, GRID, 3)
     rates, notices = choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5], "power-2": [5, 4, 6]}))
-    assert rates == {"window": 0.01, "power-2": 0.01}
+    assert rates == {"window": {4: 0.01}, "power-2": {4: 0.01}}
     assert notices == []
 
 
@@ -52,7 +52,7 @@ def test_a_rate_at_the_edge_of_the_grid_is_said_to_be(cells):
     tuning = tuning_cells(cells, GRID, 3)
     losses = {"window": [3.0, 2.0, 1.5], "power-2": [1.0, "diverged", None]}
     rates, notices = choose_rates(tuning, results_of(tuning, losses))
-    assert rates == {"window": 0.1, "power-2": 0.001}
+    assert rates == {"window": {4: 0.1}, "power-2": {4: 0.001}}
     assert ["highest" in notices[0], "lowest" in notices[1]] == [True, True]
 
 
@@ -64,7 +64,7 @@ def test_a_family_that_diverges_everywhere_is_refused(cells):
 
 
 def test_the_chosen_rate_holds_at_every_size_state_and_seed(cells):
-    settled = settle(cells, {"window": 0.1, "power-2": 0.01})
+    settled = settle(cells, {"window": {4: 0.1}, "power-2": {4: 0.01}})
     assert len(settled) == len(cells)
     assert {(cell.family, cell.config.train.lr) for cell in settled} == {("window", 0.1), ("power-2", 0.01)}
 
@@ -84,9 +84,35 @@ def test_a_size_takes_its_share_of_the_rate_tuned_on_the_smallest_of_share_one()
     }
 
 
+def test_states_whose_ends_agree_have_one_rate_and_others_are_all_tuned(cells):
+    """Power-2 likes one rate at every size of its heads; windows of 8 and more like a higher one."""
+
+    def loss(cell):
+        wide = cell.family == "window" and cell.config.model.mixer.knob_value >= 8
+        return abs(GRID.index(cell.config.train.lr) - (2 if wide else 1))
+
+    def knobs(tuning, family):
+        return [cell.config.model.mixer.knob_value for cell in tuning if cell.family == family][:: len(GRID)]
+
+    first = tuning_cells(cells, GRID, 3, "state")
+    assert (knobs(first, "window"), knobs(first, "power-2")) == ([4, 16], [4, 8])
+    half = {cell.run_id: result(loss(cell)) for cell in first[:-1]}
+    results = {cell.run_id: result(loss(cell)) for cell in first}
+    assert tuning_cells(cells, GRID, 3, "state", half)[-1].run_id == first[-1].run_id
+    second = tuning_cells(cells, GRID, 3, "state", results)
+    assert (knobs(second, "window"), knobs(second, "power-2")) == ([2, 4, 8, 16], [4, 8])
+    assert tuning_cells(cells, GRID, 3, "family", results) == tuning_cells(cells, GRID, 3)
+    rates, _ = choose_rates(second, {cell.run_id: result(loss(cell)) for cell in second})
+    assert rates == {"window": {2: 0.01, 4: 0.01, 8: 0.1, 16: 0.1}, "power-2": {4: 0.01, 8: 0.01}}
+    assert {(cell.family, cell.config.model.mixer.knob_value, cell.rate) for cell in settle(cells, rates)} == {
+        *(("window", window, 0.01 if window < 8 else 0.1) for window in (2, 4, 8, 16)),
+        *(("power-2", size, 0.01) for size in (2, 4, 8)),
+    }
+
+
 def test_the_winner_is_a_cell_of_the_study_and_not_trained_again(cells):
     tuning = tuning_cells(cells, GRID, 3)
-    settled = settle(cells, {"window": 0.1, "power-2": 0.01})
+    settled = settle(cells, {"window": {4: 0.1}, "power-2": {4: 0.01}})
     assert len({cell.run_id for cell in tuning} & {cell.run_id for cell in settled}) == 2
 
 

@@ -5,7 +5,7 @@ Defaults stand with those components: a key left out here is left out there.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -49,9 +49,12 @@ class TextConfig(Config):
 
 
 class StudyTrainConfig(TrainConfig):
-    """[train]; `lr = "tune"` tries `lr_grid` (which is empty otherwise) and stands at the grid's first until then."""
+    """[train]; `lr = "tune"` tries `lr_grid` (which is empty otherwise) and stands at the grid's first until then.
+    `lr_for`: whether a family has one rate, or its states may have their own. See tune.py.
+    """
 
     lr_grid: list[float] = Field([])
+    lr_for: Literal["family", "state"] = "family"
 
     @model_validator(mode="before")
     @classmethod
@@ -66,8 +69,9 @@ class StudyTrainConfig(TrainConfig):
             return {**values, "lr": grid[0], "lr_grid": grid}
         if isinstance(lr, str):
             raise ValueError(f'lr = "{lr}": must be a number, such as 3e-3, or "tune"{nearest(lr, ["tune"])}')
-        if grid is not None:
-            raise ValueError(f'lr_grid is tried when lr = "tune"; lr is {lr}: leave out one of them')
+        for name in ("lr_grid", "lr_for"):
+            if values.get(name) is not None:
+                raise ValueError(f'{name} is for lr = "tune", and lr is {lr}: leave out one of them')
         return values
 
     @model_validator(mode="after")
@@ -82,7 +86,7 @@ class StudyTrainConfig(TrainConfig):
         return bool(self.lr_grid)
 
     def at(self, lr: float) -> TrainConfig:
-        return TrainConfig.model_validate({**self.model_dump(exclude={"lr_grid"}), "lr": lr})
+        return TrainConfig.model_validate({**self.model_dump(exclude={"lr_grid", "lr_for"}), "lr": lr})
 
 
 class StudyModelConfig(Config):

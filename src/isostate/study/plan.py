@@ -20,7 +20,7 @@ from isostate.study.calibrate import StepTime, shape_of, step_times
 from isostate.study.config import StudyConfig
 from isostate.study.file import StudyFile
 from isostate.study.grid import Cell, expand
-from isostate.study.tune import choose_rates, settle, tuning_cells
+from isostate.study.tune import Rates, choose_rates, settle, tuning_cells
 from isostate.train import RunConfig, facts_of
 
 Row = dict[str, Any]
@@ -39,7 +39,7 @@ class Plan:
     data: Texts
     tuning: list[Cell]
     cells: list[Cell]
-    rates: dict[str, float]
+    rates: Rates
     settled: bool
     times: dict[str, StepTime]
     notices: list[str]
@@ -116,9 +116,11 @@ def make_plan(study: StudyConfig, data: Texts, study_dir: Path, cache: Path, whe
     times = step_times(cells, cache)
     if not study.train.tuned:
         return Plan(data, [], cells, {}, True, times, notices)
-    tuning = tuning_cells(cells, study.train.lr_grid, study.seeds[0])
-    results = {cell.run_id: RunDirectory(study_dir / cell.run_id).result() for cell in tuning}
-    known = {run_id: result for run_id, result in results.items() if result is not None}
+    known: dict[str, dict[str, Any]] = {}
+    for _ in range(2):  # the first results may ask for more runs
+        tuning = tuning_cells(cells, study.train.lr_grid, study.seeds[0], study.train.lr_for, known)
+        results = {cell.run_id: RunDirectory(study_dir / cell.run_id).result() for cell in tuning}
+        known = {run_id: result for run_id, result in results.items() if result is not None}
     if len(known) < len(results):
         return Plan(data, tuning, cells, {}, False, times, notices)
     rates, edges = choose_rates(tuning, known)

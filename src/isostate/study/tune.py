@@ -2,21 +2,30 @@
 The smallest is of the sizes whose `lr_share` is 1, if there is one.
 
 The best rate there is used at every state and, times its `lr_share`, every size of the family: cheap, and the same
-favour for all families. A run of the study that happens to equal a tuning run is that run, and is not trained again.
+favour for all families. With lr_for = "state" the largest state is tuned too, and where the two disagree every state:
+a wide memory that is learnt late may want a higher rate than a narrow one. A state that was not tuned takes the rate of
+the nearest that was. A run of the study that happens to equal a tuning run is that run, and is not trained again.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from isostate.config import UserError
 from isostate.study.grid import Cell
 
+RatesFor = Literal["family", "state"]
+Rates = dict[str, dict[int, float]]  # by family, by the knob's value where it was tuned (0 where there is no knob)
+Results = Mapping[str, dict[str, Any]]
 
-def tuning_cells(cells: Sequence[Cell], grid: Sequence[float], seed: int) -> list[Cell]:
-    """The runs that decide, at every rate: of a family its middle state, on its first text, smallest size, context."""
+
+def tuning_cells(
+    cells: Sequence[Cell], grid: Sequence[float], seed: int, lr_for: RatesFor = "family", results: Results | None = None
+) -> list[Cell]:
+    """The runs that decide, as far as `results` (by run id) tell which, at every rate: of a family its middle state, on
+    its first text, smallest size, context."""
     chosen: list[Cell] = []
     for family in families(cells):
         members = [cell for cell in cells if cell.family == family]
@@ -24,34 +33,67 @@ def tuning_cells(cells: Sequence[Cell], grid: Sequence[float], seed: int) -> lis
         members = [cell for cell in members if cell.lr_share == 1] or members
         smallest = min(_place(cell) for cell in members)
         states = {cell.state: cell for cell in members if _place(cell) == smallest}
-        middle = states[sorted(states)[(len(states) - 1) // 2]]
-        chosen += [middle.at(rate, seed, "tune") for rate in grid]
+        order = sorted(states)
+        wanted = [order[(len(order) - 1) // 2]]
+        if lr_for == "state":
+            wanted = list(dict.fromkeys([*wanted, order[-1]]))
+        tuning = _at_rates([states[state] for state in wanted], grid, seed)
+        if len(set(_best(tuning, results or {}).values())) > 1:
+            tuning = _at_rates([states[state] for state in order], grid, seed)
+        chosen += tuning
     return chosen
 
 
-def choose_rates(tuning: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> tuple[dict[str, float], list[str]]:
-    """{family: rate of the lowest loss at the longest evaluated context}, and notices of choices at a grid's edge.
+def choose_rates(tuning: Sequence[Cell], results: Results) -> tuple[Rates, list[str]]:
+    """The rate of the lowest loss at the longest evaluated context, and notices of choices at a grid's edge.
 
-    `results` by run id; a diverged run loses against all others. Raises UserError where a family diverged at all rates.
+    `results` by run id; a diverged run loses against all others. Raises UserError where a state diverged at all rates.
     """
-    rates: dict[str, float] = {}
+    rates: Rates = {}
     notices = []
     for family in families(tuning):
-        losses = {cell.rate: _loss(results[cell.run_id]) for cell in tuning if cell.family == family}
-        best = min(losses, key=lambda rate: (losses[rate], rate))
-        if losses[best] == math.inf:
-            tried = ", ".join(f"{rate:g}" for rate in losses)
-            raise UserError(f"train.lr_grid: {family} diverged at every rate tried ({tried}); add lower ones")
-        rates[family] = best
-        if len(losses) > 1 and best in (min(losses), max(losses)):
-            end = "highest" if best == max(losses) else "lowest"
-            notices.append(f"{family}: the {end} rate of lr_grid, {best:g}, was the best; widen the grid at that end")
+        mine = [cell for cell in tuning if cell.family == family]
+        rates[family] = _best(mine, results)
+        for knob, best in rates[family].items():
+            losses = {cell.rate: _loss(results[cell.run_id]) for cell in mine if _knob(cell) == knob}
+            where = family if len(rates[family]) == 1 else f"{family} at {mine[0].config.model.mixer.knob} {knob}"
+            if losses[best] == math.inf:
+                tried = ", ".join(f"{rate:g}" for rate in losses)
+                raise UserError(f"train.lr_grid: {where} diverged at every rate tried ({tried}); add lower ones")
+            if len(losses) > 1 and best in (min(losses), max(losses)):
+                end = "highest" if best == max(losses) else "lowest"
+                notices.append(
+                    f"{where}: the {end} rate of lr_grid, {best:g}, was the best; widen the grid at that end"
+                )
     return rates, notices
 
 
-def settle(cells: Sequence[Cell], rates: Mapping[str, float]) -> list[Cell]:
-    """The cells at their families' rates."""
-    return [cell.at(rates[cell.family]) for cell in cells]
+def settle(cells: Sequence[Cell], rates: Rates) -> list[Cell]:
+    """The cells at the rates of the nearest states of their families that were tuned."""
+    return [cell.at(_nearest(rates[cell.family], _knob(cell))) for cell in cells]
+
+
+def _at_rates(cells: Sequence[Cell], grid: Sequence[float], seed: int) -> list[Cell]:
+    return [cell.at(rate, seed, "tune") for cell in cells for rate in grid]
+
+
+def _best(tuning: Sequence[Cell], results: Results) -> dict[int, float]:
+    """By knob's value the best rate, of the values whose runs all have results."""
+    losses: dict[int, dict[float, float]] = {}
+    waiting = {_knob(cell) for cell in tuning if cell.run_id not in results}
+    for cell in tuning:
+        if _knob(cell) not in waiting:
+            losses.setdefault(_knob(cell), {})[cell.rate] = _loss(results[cell.run_id])
+    return {knob: min(tried, key=lambda rate: (tried[rate], rate)) for knob, tried in losses.items()}
+
+
+def _nearest(rates: Mapping[int, float], knob: int) -> float:
+    """By the ratio of knobs; of two equally near the smaller."""
+    return rates[min(rates, key=lambda tuned: (abs(math.log(max(tuned, 1) / max(knob, 1))), tuned))]
+
+
+def _knob(cell: Cell) -> int:
+    return cell.config.model.mixer.knob_value or 0
 
 
 def families(cells: Sequence[Cell]) -> list[str]:
