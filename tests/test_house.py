@@ -25,6 +25,7 @@ MIRROR_NOTHING = {
     "test_examples.py": "runs examples/",
     "test_studies.py": "checks and runs studies/",
     "test_reference_studies.py": "checks studies/reference/",
+    "test_state_scaling_page.py": "docs/state-scaling.html, which studies/reference/write_article.py writes",
     "test_bad_input.py": "every verb against what users get wrong",
     "test_errata.py": "docs/errata.md",
     "test_gallery.py": "docs/gallery.md, which scripts/write_gallery.py writes",

@@ -69,6 +69,19 @@ def test_axes_have_titles_with_units_and_binary_ticks():
     assert "8K" in layout["xaxis"]["ticktext"]
 
 
+def test_bands_that_would_press_the_points_flat_are_cut_and_said_to_be():
+    table = [studies.run(state=state) for state in studies.STATES]
+    laws = fit_laws(table, studies.STUDY)
+    assert "range" not in opened(loss_against_state(table, laws))["layout"]["yaxis"]
+    for fit in laws:
+        fit["curve"]["high"] = [y + 50.0 for y in fit["curve"]["high"]]
+    view = opened(loss_against_state(table, laws))
+    losses = [row["final"]["1024"]["loss_nats"] for row in table]
+    low, high = view["layout"]["yaxis"]["range"]
+    assert low < min(losses) < max(losses) < high < 2 * max(losses) - min(losses)
+    assert view["note"].startswith("Bands that reach beyond the axis are cut")
+
+
 def test_a_run_without_a_finite_loss_is_left_out_and_said():
     table = [studies.run(state=state) for state in studies.STATES]
     table[0]["final"]["1024"]["loss_nats"] = None

@@ -39,9 +39,16 @@ def test_names_cannot_carry_tags_into_a_label():
 
 
 def test_each_bin_of_positions_has_its_text():
-    texts = hover.of_positions([studies.run()], [0, 1, 2, 4], [4.0, 3.5, 3.0], 256)
+    texts = hover.of_positions([0, 1, 2, 4], [4.0, 3.5, 3.0])
     assert len(texts) == 3
-    assert "3.000 nats at positions 3 to 4" in texts[2]
+    assert texts[2] == "3.000 nats at positions 3 to 4"
+
+
+def test_what_all_bins_say_is_a_template_in_which_no_name_is_a_field():
+    text = hover.around_positions([studies.run("%{y}", seed=seed) for seed in (0, 1)], 256)
+    assert text.count("%{") == 1
+    assert text.startswith("<b>&#37;{y}</b><br>%{text}<br>evaluated at context 256")
+    assert text.endswith("mean of 2 seeds<extra></extra>")
 
 
 def test_a_point_of_any_fit_says_its_inputs_and_what_the_law_says_there():

@@ -13,7 +13,7 @@ def test_points_lie_in_the_geometric_middle_of_their_bins():
     trace = opened(loss_by_position([studies.run()]))["data"][0]
     assert trace["x"][0] == 1.0
     assert trace["x"][2] == (3 * 4) ** 0.5
-    assert len(trace["x"]) == len(trace["y"]) == len(trace["hovertext"])
+    assert len(trace["x"]) == len(trace["y"]) == len(trace["text"])
 
 
 def test_all_families_show_their_largest_state():

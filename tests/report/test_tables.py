@@ -80,7 +80,7 @@ def test_the_digest_of_the_records_does_not_know_where_they_lie():
 
 @pytest.mark.browser
 def test_the_runs_are_sorted_by_the_column_that_is_clicked(full_page):
-    table = full_page.page.locator("#runs")
+    table = full_page.page.locator("table.runs")
     column = "bodies => bodies.map(body => body.rows[0].cells[8].dataset.sort).filter(Boolean).map(Number)"
     head = table.get_by_role("columnheader").nth(8)
     for direction in ("ascending", "descending"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from isostate.report import fits, hover, labels, style, traces
+import numpy as np
+
+from isostate.report import fits, fitted, hover, labels, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
 from isostate.report.rows import Row
@@ -59,11 +61,12 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
             unfitted.append(labels.plain(family))
         data += law_traces(family, mine, fit, {**look, "place": every.index(family)}, at["eval_context"])
     states = [x for trace in data for x in trace["x"] if x is not None]
+    cut = _cut_range(data, [runs.final_loss(row, at["eval_context"]) for row in members])
     layout = {
         "xaxis": style.log_axis("state (elements per sequence)", min(states), max(states)),
-        "yaxis": style.loss_axis(),
+        "yaxis": {**style.loss_axis(), **({"range": cut} if cut else {})},
     }
-    notes = []
+    notes = ["Bands that reach beyond the axis are cut; double-click shows them whole."] if cut else []
     lost = len(select(finished, at["size"], at["condition"], at["train_context"])) - len(members)
     if lost:
         notes.append(f"Not drawn: {labels.plural(lost, 'run')} without a finite loss at this context.")
@@ -71,6 +74,15 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
         note = f"Without a law: {labels.listing(unfitted)}. Thin lines join the means; the table of laws says why."
         notes.append(note)
     return {"data": data, "layout": layout, "note": " ".join(notes)}
+
+
+def _cut_range(data: list[dict[str, Any]], losses: list[float]) -> list[float] | None:
+    """Where bands would press the points flat: a range of losses that leaves half as much again to them."""
+    every = [y for trace in data for y in trace["y"] if y is not None and np.isfinite(y)]
+    shown = fitted.with_room(np.array(losses), every)
+    low, high = float(shown.min()), float(shown.max())
+    room = 0.04 * (high - low)
+    return None if low <= min(every) and max(every) <= high else [low - room, high + room]
 
 
 def law_traces(family: str, members: list[Row], fit: dict | None, look: dict, context: int) -> list[dict]:

@@ -64,17 +64,19 @@ def of_points(fit: Fit) -> list[str]:
     return texts
 
 
-def of_positions(group: list[Row], edges: list[int], means: list[float | None], context: int) -> list[str]:
-    """A text for each bin of positions."""
-    heads = f"{_headline(group[0]) if len(group) == 1 else '<b>' + labels.plotly_text(group[0]['family']) + '</b>'}"
+def of_positions(edges: list[int], means: list[float | None]) -> list[str]:
+    """A text for each bin of positions, for the place of %{text} in `around_positions`."""
+    bins = zip(edges, edges[1:], means, strict=False)
+    return [f"{labels.loss(mean)} nats at positions {lo + 1:,} to {hi:,}" for lo, hi, mean in bins]
+
+
+def around_positions(group: list[Row], context: int) -> str:
+    """What all bins of a line say, as plotly's template: written once, since it is long."""
+    head = _headline(group[0]) if len(group) == 1 else f"<b>{labels.plotly_text(group[0]['family'])}</b>"
     tail = [f"evaluated at context {context:,}", *_about(group[0])]
     if len(group) > 1:
         tail.append(f"mean of {len(group)} seeds")
-    bins = zip(edges, edges[1:], means, strict=False)
-    return [
-        "<br>".join([heads, f"{labels.loss(mean)} nats at positions {lo + 1:,} to {hi:,}", *tail])
-        for lo, hi, mean in bins
-    ]
+    return "<br>".join([head, "%{text}", *tail]) + "<extra></extra>"
 
 
 def _headline(row: Row) -> str:

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 POOLED = 6  # lists at least this long are written once, however many drawings use them
+WORDS = 40  # characters: so are texts, whether alone or in such lists
 
 
 def policy(scripts: list[str]) -> str:
@@ -32,25 +33,32 @@ def data_block(value: Any) -> str:
 
 
 def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
-    """{"figures", "pool"}: long lists are replaced by {"pool": index}; floats keep six digits, NaN becomes null."""
-    pool: list[list[Any]] = []
+    """{"figures", "pool"}: long lists, and long texts of views, are replaced by {"pool": index}.
+
+    A list in the pool may hold texts of the pool, never lists. Floats keep six digits, NaN becomes null.
+    """
+    pool: list[Any] = []
     places: dict[str, int] = {}
 
-    def slim(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: slim(item) for key, item in value.items()}
-        if isinstance(value, float):
-            return float(f"{value:.6g}") if math.isfinite(value) else None
-        if not isinstance(value, (list, tuple)):
-            return value
-        items = [slim(item) for item in value]
-        if len(items) < POOLED or any(isinstance(item, (dict, list)) for item in items):
-            return items
-        key = json.dumps(items)
+    def once(value: Any) -> dict[str, int]:
+        key = json.dumps(value)
         if key not in places:
             places[key] = len(pool)
-            pool.append(items)
+            pool.append(value)
         return {"pool": places[key]}
+
+    def slim(value: Any, in_view: bool = False) -> Any:
+        if isinstance(value, dict):
+            return {key: slim(item, in_view or key == "views") for key, item in value.items()}
+        if isinstance(value, float):
+            return float(f"{value:.6g}") if math.isfinite(value) else None
+        if isinstance(value, str):
+            return once(value) if in_view and len(value) >= WORDS else value
+        if not isinstance(value, (list, tuple)):
+            return value
+        flat = not any(isinstance(item, (dict, list, tuple)) for item in value)
+        items = [slim(item, in_view) for item in value]
+        return once(items) if flat and len(items) >= POOLED else items
 
     return {"figures": slim(figures), "pool": pool}
 

@@ -74,13 +74,13 @@ def facts(table: list[Row]) -> str:
     return " · ".join(words)
 
 
-def section(number: int, figure: dict[str, Any]) -> str:
-    """A figure's place in the page; page.js draws into it."""
+def section(number: int | str, figure: dict[str, Any], heading: str = "h2", under: str = "") -> str:
+    """A figure's place in the page; page.js draws into it. `under`: HTML between its heading and its caption."""
     body = (
         f'<p class="empty">{html.escape(figure["empty"])}</p>'
         if figure["empty"]
         else '<div class="controls"></div><div class="canvas"></div><p class="note"></p>'
     )
-    title = f'<h2><span class="number">{number}</span> {html.escape(figure["title"])}</h2>'
+    title = f'<{heading}><span class="number">{number}</span> {html.escape(figure["title"])}</{heading}>'
     caption = f'<p class="caption">{html.escape(figure["caption"])}</p>'
-    return f'<section class="figure" id="figure-{figure["id"]}">{title}{caption}{body}</section>'
+    return f'<section class="figure" id="figure-{figure["id"]}">{title}{under}{caption}{body}</section>'

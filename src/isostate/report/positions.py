@@ -73,8 +73,8 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
                 "y": means,
                 "line": {"color": look["color"], "width": 2},
                 "marker": {"symbol": look["symbol"], "color": look["color"], "size": 6},
-                "hoverinfo": "text",
-                "hovertext": hover.of_positions(group, edges, means, context),
+                "text": hover.of_positions(edges, means),
+                "hovertemplate": hover.around_positions(group, context),
             }
         )
     layout = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from isostate.report import labels
 
-COLOURS = ("#0c6ccc", "#cc8400", "#c0243c", "#009ca8", "#6a45f5", "#8a8f78", "#9c486c")
+COLOURS = ("#0c6ccc", "#cc8400", "#c0243c", "#009ca8", "#6a45f5", "#8a8f78", "#9c486c", "#d87048")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "star", "triangle-down")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 RAMP = ("#2f6fd0", "#7a62d8", "#b153b5", "#cf5070", "#c8641f", "#a67c00")  # small to large, even in lightness
@@ -25,8 +25,8 @@ def of_family(family: str, every: list[str]) -> dict[str, str]:
     """Colour, marker and dash of a family, by its place among the study's."""
     place = every.index(family)
     return {
-        "color": COLOURS[place % len(COLOURS)],  # the eighth family reuses the first's colour with another marker
-        "symbol": MARKERS[place % len(MARKERS)],
+        "color": COLOURS[place % len(COLOURS)],  # the ninth family reuses the first's colour with another marker
+        "symbol": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
         "dash": DASHES[place % len(DASHES)],
     }
 

@@ -194,7 +194,7 @@ def sortable(identity: str, head: list[str], bodies: list[str], caption: str) ->
     cells = "".join(f'<th scope="col" aria-sort="none"><button type="button">{cell}</button></th>' for cell in head)
     below = f'<p class="note">{caption}</p>' if caption else ""
     label = f'role="region" aria-label="table of {identity}" tabindex="0"'
-    table = f'<table id="{identity}"><thead><tr>{cells}</tr></thead>{"".join(bodies)}</table>'
+    table = f'<table class="{identity}"><thead><tr>{cells}</tr></thead>{"".join(bodies)}</table>'
     return f'<div class="scroll" {label}>{table}</div>{below}'
 
 

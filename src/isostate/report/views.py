@@ -7,8 +7,10 @@ role     "view": the option's index is part of the view's key, in the order of t
          "filter": hides traces whose meta[key] is another value ("" shows all);
          "swap": replaces a trace's x or y by trace["swap"][key][value], and merges view["swap"][key][value] into
          the layout
-view     {"data": [trace], "layout": {...}, "note": words, "swap": {...}, "rows": True} or {"missing": words};
-         "rows" where y are names of rows, of which a few need not fill the height of many
+view     {"data": [trace], "layout": {...}, "note": words, "swap": {...}, "rows": True, "panels": panels}
+         or {"missing": words}; "rows" where y are names of rows, of which a few need not fill the height of many
+panels   {"titles": [plotly text], "columns": count, "narrow": count on a phone, "shared": all have the same axes}:
+         several drawings in one, each with axes of its own (xaxis, yaxis; xaxis2, yaxis2; ...), which page.js lays out
 """
 
 from __future__ import annotations

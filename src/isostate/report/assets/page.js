@@ -22,11 +22,11 @@
     return made;
   }
 
-  // A deep copy (plotly writes into what it draws) with {"pool": i} replaced by the list it stands for.
+  // A deep copy (plotly writes into what it draws) with {"pool": i} replaced by the list or text it stands for.
   function resolved(value) {
     if (Array.isArray(value)) return value.map(resolved);
     if (value === null || typeof value !== "object") return value;
-    if (typeof value.pool === "number") return payload.pool[value.pool].slice();
+    if (typeof value.pool === "number") return resolved(payload.pool[value.pool]);
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolved(item)]));
   }
 
@@ -67,7 +67,8 @@
     }
     for (const trace of data) delete trace.swap;
     const seen = data.some((trace) => !trace.y || trace.type === "heatmap" || trace.y.some((y, i) => y !== null && trace.x[i] !== null));
-    return seen ? { data, layout, note: view.note, rows: view.rows } : { missing: "No run has such data." };
+    const { note, rows, panels } = view;
+    return seen ? { data, layout, note, rows, panels } : { missing: "No run has such data." };
   }
 
   // One entry a name in the legend, whichever of its lines are left.
@@ -77,6 +78,53 @@
       trace.showlegend = !named.has(trace.legendgroup);
       named.add(trace.legendgroup);
     }
+  }
+
+  // Where each panel of a drawing this wide stands, in shares of its area; how high the drawing is with `legend` on top.
+  function sheet(panels, legend, width) {
+    const narrow = width < NARROW;
+    const count = panels.titles.length;
+    const columns = Math.min(count, narrow ? panels.narrow : panels.columns);
+    const rows = Math.ceil(count / columns);
+    const title = Math.max(...panels.titles.map((text) => 16 * text.split("<br>").length)); // pixels
+    const margin = { l: narrow ? 48 : 58, r: 10, t: title + 8, b: 46, pad: 0 };
+    const gap = { x: panels.shared ? 14 : 68, y: title + (panels.shared ? 16 : 66) };
+    const across = (width - margin.l - margin.r - (columns - 1) * gap.x) / columns;
+    const up = Math.max(columns > 1 && narrow ? 120 : 170, Math.min(310, 0.78 * across));
+    const area = { x: width - margin.l - margin.r, y: rows * up + (rows - 1) * gap.y };
+    const places = panels.titles.map((title, i) => {
+      const [column, row] = [i % columns, Math.floor(i / columns)];
+      const [left, top] = [column * (across + gap.x), area.y - row * (up + gap.y)];
+      return {
+        title, x: [left / area.x, (left + across) / area.x], y: [Math.max(0, (top - up) / area.y), top / area.y],
+        outer: { x: !panels.shared || i + columns >= count, y: !panels.shared || column === 0 },
+      };
+    });
+    return { places, margin, up, height: area.y + margin.t + margin.b + legend, above: 1 + (title + 8) / area.y };
+  }
+
+  // Rows of a legend, in pixels; a guess, which plotly's own margin makes good.
+  function legendHeight(content, width) {
+    const named = content.data.filter((trace) => trace.showlegend !== false && trace.name);
+    if (content.layout.showlegend === false || !named.length) return 0;
+    return 22 * Math.ceil(named.reduce((sum, trace) => sum + 7 * trace.name.length + 46, 0) / width);
+  }
+
+  // The layout of a drawing of several panels: their axes side by side, a title over each.
+  function inPanels(layout, places, theme, size) {
+    const titles = places.map(({ title, x, y }) => ({
+      text: title, x: x[0], y: y[1], xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom",
+      xshift: -2, align: "left", showarrow: false, font: { size: 0.92 * size, color: theme.soft },
+    }));
+    layout.annotations = [...(layout.annotations || []), ...titles];
+    places.forEach(({ x, y, outer }, i) => {
+      const mark = i === 0 ? "" : String(i + 1);
+      for (const [axis, domain, anchor] of [["x", x, "y"], ["y", y, "x"]]) {
+        const name = axis + "axis" + mark;
+        const hidden = outer[axis] ? {} : { showticklabels: false, title: { text: "" } };
+        layout[name] = merged(layout[name], { domain, anchor: anchor + mark, automargin: false, ...hidden });
+      }
+    });
   }
 
   function dressed(content, theme, width, height) {
@@ -98,6 +146,11 @@
     for (const name of Object.keys(content.layout)) if (/^[xy]axis[0-9]+$/.test(name)) look[name] = axis; // a second drawing beside
     const data = content.data;
     const layout = merged(look, content.layout);
+    if (content.panels) {
+      const { places, margin, above } = sheet(content.panels, 0, width);
+      inPanels(layout, places, theme, size);
+      Object.assign(layout, { margin, legend: { ...layout.legend, y: above } });
+    }
     for (const trace of data) {
       if (trace.type !== "heatmap") continue;
       const bar = { thickness: 12, outlinewidth: 0, tickfont: { color: theme.soft }, tickcolor: theme.line, title: { font: { color: theme.ink } } };
@@ -112,8 +165,9 @@
     return { data, layout };
   }
 
-  // A few rows of cells or bars need not fill the canvas.
-  function tallest(content) {
+  // A few rows of cells or bars need not fill the canvas; panels need what they need.
+  function tallest(content, width) {
+    if (content.panels) return sheet(content.panels, legendHeight(content, width), width).height;
     const names = () => new Set(content.data.flatMap((trace) => trace.y).filter((name) => name !== null));
     const rows = content.data[0].type === "heatmap" ? content.data[0].y.length : content.rows ? names().size : Infinity;
     return 160 + 90 * rows;
@@ -136,8 +190,9 @@
       plot.hidden = Boolean(content.missing);
       root.querySelector(".note").textContent = content.note || "";
       if (content.missing) return;
-      const height = tallest(content);
+      const height = tallest(content, canvas.clientWidth);
       canvas.style.maxHeight = height < Infinity ? height + "px" : "";
+      canvas.style.height = content.panels ? height + "px" : "";
       const { data, layout } = dressed(content, dark.matches ? THEMES.dark : THEMES.light, canvas.clientWidth, canvas.clientHeight);
       Plotly.react(plot, data, layout, CONFIG);
     }
@@ -217,7 +272,7 @@
     button.addEventListener("click", () => {
       const content = drawing(figure, at);
       if (content.missing) return;
-      const size = { width: 800, height: 480 };
+      const size = { width: 800, height: content.panels ? tallest(content, 800) : 480 };
       const { data, layout } = dressed(content, THEMES.light, size.width, size.height);
       Plotly.downloadImage({ data, layout: { ...layout, paper_bgcolor: "#ffffff" } }, { format: "svg", filename: "isostate-" + figure.id, ...size });
     });
@@ -227,6 +282,10 @@
   // On paper: every tab, each at the controls' defaults, in light colours; taken away again afterwards.
   function drawForPaper() {
     if (document.querySelector(".printed")) return;
+    for (const folded of document.querySelectorAll("details:not([open])")) {
+      folded.dataset.unfolded = "";
+      folded.open = true;
+    }
     for (const figure of figures) {
       const root = document.getElementById("figure-" + figure.id);
       const at = Object.fromEntries(figure.controls.map((control) => [control.key, control.default]));
@@ -238,7 +297,8 @@
         const shown = told(figure).map((control) => control.label + ": " + control.options[here[control.key]].label);
         box.append(element("p", "shown", shown.join("; ") + (content.missing ? ". " + content.missing : "")));
         if (content.missing) continue;
-        const { data, layout } = dressed(content, THEMES.light, 670, Math.min(380, tallest(content)));
+        const height = content.panels ? tallest(content, 670) : Math.min(380, tallest(content));
+        const { data, layout } = dressed(content, THEMES.light, 670, height);
         Plotly.newPlot(box.appendChild(element("div")), data, layout, { ...CONFIG, staticPlot: true });
         if (content.note) box.append(element("p", "note", content.note));
       }
@@ -246,6 +306,10 @@
   }
 
   function clearPaper() {
+    for (const folded of document.querySelectorAll("details[data-unfolded]")) {
+      delete folded.dataset.unfolded;
+      folded.open = false;
+    }
     for (const box of document.querySelectorAll(".printed")) {
       for (const plot of box.querySelectorAll(".js-plotly-plot")) Plotly.purge(plot);
       box.remove();

@@ -1,0 +1,163 @@
+"""The article: one page of several studies, a chapter each, with the claims held against them at its head.
+
+It is made as page.py makes the page of one study: one file that asks nothing of the network, its data in one block, its
+two scripts by hash. A figure may stand in two chapters, so in an article every figure's id begins with its chapter's.
+
+A row of the table of claims is a plain dict of words, all of which are shown as the text they are:
+
+    "claim"     what is claimed, in a sentence
+    "source"    where it stands: a section of the note, a paper
+    "verdict"   "confirmed", "refuted" or "undecided" (claims.py)
+    "evidence"  the numbers, in few words, with their interval
+    "chapter"   the identity of the chapter that shows it
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any, get_args
+
+from isostate.config import digest
+from isostate.report import labels, tables
+from isostate.report.claims import Verdict
+from isostate.report.inline import asset, data_block, policy, pooled
+from isostate.report.joint_table import joint_laws_table
+from isostate.report.page import facts, section
+from isostate.report.rows import Row
+from isostate.report.views import Figure
+
+Claim = dict[str, Any]
+NOT_TRAINED = "This study is not trained yet: the chapter fills in when its records are committed."
+MARKS = {"confirmed": "✓", "refuted": "✗", "undecided": "?"}  # what the colours say, for who does not see them
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure of a chapter; `stands_for`: the placeholders of the note that it fills, in the note's words."""
+
+    figure: Figure
+    stands_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What one study shows: its words, its figures, its runs (records.table_of) and their laws (fits.fit_laws).
+
+    `identity` is letters, digits and hyphens. A chapter without runs says that its study is not trained yet.
+    """
+
+    identity: str
+    title: str
+    study: str
+    paragraphs: tuple[str, ...] = ()
+    figures: tuple[Shown, ...] = ()
+    table: Sequence[Row] = ()
+    laws: Sequence[dict[str, Any]] = ()
+
+
+def render_article(title: str, question: str, chapters: Sequence[Chapter], claims: Sequence[Claim] = ()) -> str:
+    """The whole page."""
+    identities = [chapter.identity for chapter in chapters]
+    assert len(set(identities)) == len(identities), identities
+    numbered = _numbered(chapters)
+    scripts = {"plotly": asset("plotly-cartesian.min.js"), "script": asset("page.js")}
+    return Template(asset("article.html")).substitute(
+        policy=policy(list(scripts.values())),
+        style=asset("page.css") + asset("article.css"),
+        **scripts,
+        title=html.escape(labels.plain(title)),
+        heading=tables.name(title),
+        question=tables.name(question),
+        contents=_contents(chapters, numbered),
+        claims=_claims(claims, {chapter.identity: chapter for chapter in chapters}),
+        chapters="".join(_chapter(place, chapter, numbered) for place, chapter in enumerate(chapters, start=1)),
+        digest=digest([tables.records_digest(list(chapter.table)) for chapter in chapters]),
+        data=data_block(pooled([shown.figure for mine in numbered.values() for _, shown in mine])),
+    )
+
+
+def _numbered(chapters: Sequence[Chapter]) -> dict[str, list[tuple[int, Shown]]]:
+    """The figures of each chapter that has runs, numbered through, with ids of their own."""
+    count, numbered = 0, {}
+    for chapter in chapters:
+        mine = []
+        for shown in chapter.figures if chapter.table else ():
+            count += 1
+            own = {**shown.figure, "id": f"{chapter.identity}-{shown.figure['id']}"}
+            mine.append((count, Shown(own, shown.stands_for)))
+        numbered[chapter.identity] = mine
+    return numbered
+
+
+def _contents(chapters: Sequence[Chapter], numbered: dict[str, list[tuple[int, Shown]]]) -> str:
+    """A list of the chapters and of their figures, each with the placeholders that it fills."""
+    items = []
+    for chapter in chapters:
+        entries = [
+            f'<li><a href="#figure-{shown.figure["id"]}"><span class="number">{number}</span> '
+            f"{html.escape(shown.figure['title'])}</a>{_stands_for(shown)}</li>"
+            for number, shown in numbered[chapter.identity]
+        ]
+        listed = f'<ul class="figures">{"".join(entries)}</ul>' if entries else '<p class="note">Not trained yet.</p>'
+        items.append(f'<li><a href="#{_anchor(chapter)}">{html.escape(labels.plain(chapter.title))}</a>{listed}</li>')
+    return f'<ol class="contents">{"".join(items)}</ol>'
+
+
+def _stands_for(shown: Shown) -> str:
+    quoted = " ".join(f"<q>{html.escape(labels.plain(words))}</q>" for words in shown.stands_for)
+    return f'<p class="stands-for">In the note: {quoted}</p>' if quoted else ""
+
+
+def _claims(claims: Sequence[Claim], chapters: dict[str, Chapter]) -> str:
+    if not claims:
+        return '<p class="empty">No claim is held against these records yet.</p>'
+    head = ["claim", "where it stands", "verdict here", "numbers", "chapter"]
+    return tables.sortable("claims", head, [tables.body(_claim_cells(claim, chapters)) for claim in claims], "")
+
+
+def _claim_cells(claim: Claim, chapters: dict[str, Chapter]) -> list[tables.Cell]:
+    verdict, chapter = claim["verdict"], chapters[claim["chapter"]]
+    assert verdict in get_args(Verdict), verdict
+    title = html.escape(labels.plain(chapter.title))
+    place = list(chapters).index(chapter.identity)
+    return [
+        (tables.name(claim["claim"]), claim["claim"]),
+        (tables.name(claim["source"]), claim["source"]),
+        (f'<span class="verdict {verdict}"><span aria-hidden="true">{MARKS[verdict]}</span> {verdict}</span>', verdict),
+        (tables.name(claim["evidence"]), claim["evidence"]),
+        (f'<a href="#{_anchor(chapter)}">{title}</a>', place),
+    ]
+
+
+def _chapter(place: int, chapter: Chapter, numbered: dict[str, list[tuple[int, Shown]]]) -> str:
+    words = "".join(f'<p class="text">{html.escape(labels.plain(text))}</p>' for text in chapter.paragraphs)
+    title = f'<h2><span class="number">{place}</span> {html.escape(labels.plain(chapter.title))}</h2>'
+    return f'<section class="chapter" id="{_anchor(chapter)}">{title}{words}{_shown(chapter, numbered)}</section>'
+
+
+def _shown(chapter: Chapter, numbered: dict[str, list[tuple[int, Shown]]]) -> str:
+    table, laws = list(chapter.table), list(chapter.laws)
+    if not table:
+        return f'<p class="empty">{NOT_TRAINED}</p>'
+    figures = "".join(
+        section(f"Figure {number}", shown.figure, "h3", _stands_for(shown))
+        for number, shown in numbered[chapter.identity]
+    )
+    every = tables.laws_table(table, laws) + joint_laws_table(laws)
+    made = f"Study {tables.name(chapter.study)}, records <code>{tables.records_digest(table)}</code>."
+    return (
+        f'<p class="facts">{html.escape(facts(table))}</p>{figures}'
+        f"{_folded('Laws', len(laws), 'fit', every)}{_folded('Runs', len(table), 'run', tables.runs_table(table))}"
+        f'<p class="note">{made}</p>'
+    )
+
+
+def _folded(title: str, count: int, noun: str, inside: str) -> str:
+    return f"<details><summary>{title} <small>{labels.plural(count, noun)}</small></summary>{inside}</details>"
+
+
+def _anchor(chapter: Chapter) -> str:
+    return f"chapter-{chapter.identity}"
