@@ -8,7 +8,7 @@ from typing import Any
 from isostate.config import UserError, nearest
 from isostate.report import rows as runs
 from isostate.report.best_state import best_state
-from isostate.report.context_slider import by_training_context
+from isostate.report.context_slider import at_both_ends, by_training_context
 from isostate.report.curves import learning_curves
 from isostate.report.figures import loss_against_state
 from isostate.report.heatmaps import at_a_time_budget, context_against_state
@@ -26,6 +26,7 @@ FIGURES: dict[str, Callable[[list[Row], Entries], Figure]] = {
     "state": loss_against_state,
     "curves": lambda table, _: learning_curves(table),
     "position": lambda table, _: loss_by_position(table),
+    "both-ends": at_both_ends,
     "by-context": by_training_context,
     "contexts": lambda table, _: context_against_state(table),
     "budget": lambda table, _: at_a_time_budget(table),
