@@ -15,7 +15,9 @@ from isostate.report.heatmaps import at_a_time_budget, context_against_state
 from isostate.report.law_checks import law_checks
 from isostate.report.law_panels import law_of_each_family
 from isostate.report.positions import loss_by_position
+from isostate.report.published import beside_published
 from isostate.report.rows import Row
+from isostate.report.texts import by_text, recall_answers
 from isostate.report.views import Figure
 
 Entries = list[dict[str, Any]]
@@ -32,6 +34,9 @@ FIGURES: dict[str, Callable[[list[Row], Entries], Figure]] = {
     "budget": lambda table, _: at_a_time_budget(table),
     "best-state": best_state,
     "fit": law_checks,
+    "published": lambda table, _: beside_published(table),
+    "texts": lambda table, _: by_text(table),
+    "answers": lambda table, _: recall_answers(table),
 }
 
 
