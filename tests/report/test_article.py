@@ -17,11 +17,11 @@ from tests.report import browser, planted_article, studies
 PLACEHOLDER = "CENTRAL PLOT: x axis is state dim <here>"
 CLAIMS = [
     {"claim": "State pays & pays", "source": "Context", "verdict": "confirmed", "evidence": "0.5 [0.4, 0.6]",
-     "chapter": "laws"},
+     "chapter": "study-laws"},
     {"claim": "S* is of the order of N", "source": "Model Size", "verdict": "refuted", "evidence": "0.02 [0.01, 0.03]",
-     "chapter": "size"},
+     "chapter": "study-size"},
     {"claim": "The large model uses it better", "source": "Model Size", "verdict": "undecided", "evidence": "–",
-     "chapter": "laws"},
+     "chapter": "study-laws"},
 ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def chapter(identity: str, table: list[dict], names: tuple[str, ...], laws=("sta
     fits = fit_laws(table, {"fit": [{"law": law} for law in laws]})
     shown = tuple(Shown(draw(name, table, fits), (PLACEHOLDER,) if name == "state" else ()) for name in names)
     return Chapter(
-        identity, f"Chapter on {identity}", "a-study", ("First words.", "Second <words>."), shown, table, fits
+        identity, f"Chapter on {identity}", f"study-{identity}", ("First words.", "Second <words>."), shown, table, fits
     )
 
 
@@ -66,7 +66,7 @@ def test_a_chapter_has_its_words_its_facts_its_laws_and_runs(text):
     assert "20 runs · 4 families" in part
     assert re.search(r"<summary>Laws <small>8 fits</small></summary>.*<table class=\"laws\">", part)
     assert re.search(r"<summary>Runs <small>20 runs</small></summary>.*<table class=\"runs\">", part)
-    assert re.search(r"Study <bdi>a-study</bdi>, records <code>[0-9a-f]{16}</code>", part)
+    assert re.search(r"Study <bdi>study-laws</bdi>, records <code>[0-9a-f]{16}</code>", part)
 
 
 def test_a_study_without_runs_leaves_its_chapter_with_one_sentence(text):
@@ -91,7 +91,7 @@ def test_verdicts_are_said_in_words_and_lead_to_their_chapters(text):
 
 def test_a_verdict_that_is_none_is_refused():
     with pytest.raises(AssertionError, match="perhaps"):
-        render_article("T", "Q?", [Chapter("laws", "L", "s")], [{**CLAIMS[0], "verdict": "perhaps"}])
+        render_article("T", "Q?", [Chapter("laws", "L", "study-laws")], [{**CLAIMS[0], "verdict": "perhaps"}])
 
 
 def test_only_the_pages_own_scripts_may_run(text):
@@ -146,6 +146,6 @@ def test_on_paper_the_folded_tables_are_open(started, page):
     with browser.opened(started, page, **browser.DESKTOP) as opened:
         assert opened.page.locator("details[open]").count() == 0
         opened.page.emulate_media(media="print")
-        expect(opened.page.locator("details[open]")).to_have_count(4, timeout=30_000)
+        expect(opened.page.locator("details[open]")).to_have_count(5, timeout=30_000)
         opened.page.emulate_media(media="screen")
         expect(opened.page.locator("details[open]")).to_have_count(0, timeout=30_000)

@@ -26,14 +26,14 @@ def test_without_a_joint_law_it_says_what_study_fills_it():
 def test_a_family_has_its_points_with_bars_and_the_claim_stands_beside(fitted):
     view = view_of(best_state(*fitted))
     names = {trace["legendgroup"] for trace in view["data"] if "legendgroup" in trace}
-    assert names == {"power-2, 2x64", "window, 2x64"}
+    assert names == {"power-2", "window"}  # of one size, which then needs no word
     points = [trace for trace in view["data"] if "error_y" in trace]
     assert [len(trace["x"]) for trace in points] == [4, 4]
     assert all(value > 0 for trace in points for value in trace["error_y"]["array"])
     (claim,) = [trace for trace in view["data"] if trace.get("name") == "S* ~ √T"]
     slope = math.log(claim["y"][1] / claim["y"][0]) / math.log(claim["x"][1] / claim["x"][0])
     assert slope == pytest.approx(0.5)
-    assert view["note"].startswith("power-2, 2x64: exponent 0.")
+    assert view["note"].startswith("power-2: exponent 0.")
     assert "0.5 is refuted." in view["note"]  # planted: 0.8
 
 
@@ -41,7 +41,24 @@ def test_the_page_holds_it(fitted):
     table, entries = fitted
     page = render(studies.STUDY, table, entries)
     assert 'id="figure-best-state"' in page
-    assert 'id="state-context"' in page
+    assert '<table class="state-context">' in page
+
+
+def test_the_axis_holds_the_claim_and_every_family_stands_beside_the_next():
+    table = [*planted_joint.params(), *planted_joint.params("window")]
+    view = view_of(best_state(table, fit_laws(table, {**studies.STUDY, "fit": [{"law": "state-params"}]})))
+    (claim,) = [trace for trace in view["data"] if trace.get("name") == "S* = N"]
+    low, high = (10**end for end in view["layout"]["yaxis"]["range"])
+    assert low < min(claim["y"]) < max(claim["y"]) < high
+    first, second = [trace["x"] for trace in view["data"] if "error_y" in trace]
+    assert [b / a for a, b in zip(first, second, strict=True)] == pytest.approx([1.03] * 4)
+
+
+def test_sizes_and_contexts_are_named_where_there_are_several():
+    table = [*planted_joint.contexts(), *(dict(row, n_layers=3) for row in planted_joint.contexts())]
+    view = view_of(best_state(table, fit_laws(table, {**studies.STUDY, "fit": [{"law": "state-context"}]})))
+    names = {trace["legendgroup"] for trace in view["data"] if "legendgroup" in trace}
+    assert names == {"power-2, 2x64", "power-2, 3x64"}
 
 
 @pytest.mark.browser

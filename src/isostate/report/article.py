@@ -9,7 +9,7 @@ A row of the table of claims is a plain dict of words, all of which are shown as
     "source"    where it stands: a section of the note, a paper
     "verdict"   "confirmed", "refuted" or "undecided" (claims.py)
     "evidence"  the numbers, in few words, with their interval
-    "chapter"   the identity of the chapter that shows it
+    "chapter"   the study whose chapter shows it
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def render_article(title: str, question: str, chapters: Sequence[Chapter], claim
         heading=tables.name(title),
         question=tables.name(question),
         contents=_contents(chapters, numbered),
-        claims=_claims(claims, {chapter.identity: chapter for chapter in chapters}),
+        claims=_claims(claims, {chapter.study: chapter for chapter in reversed(chapters)}),
         chapters="".join(_chapter(place, chapter, numbered) for place, chapter in enumerate(chapters, start=1)),
         digest=digest([tables.records_digest(list(chapter.table)) for chapter in chapters]),
         data=data_block(pooled([shown.figure for mine in numbered.values() for _, shown in mine])),
@@ -93,21 +93,36 @@ def _numbered(chapters: Sequence[Chapter]) -> dict[str, list[tuple[int, Shown]]]
 
 
 def _contents(chapters: Sequence[Chapter], numbered: dict[str, list[tuple[int, Shown]]]) -> str:
-    """A list of the chapters and of their figures, each with the placeholders that it fills."""
+    """The chapters with their figures, and the placeholders of the note with the figures in their place."""
     items = []
     for chapter in chapters:
         entries = [
             f'<li><a href="#figure-{shown.figure["id"]}"><span class="number">{number}</span> '
-            f"{html.escape(shown.figure['title'])}</a>{_stands_for(shown)}</li>"
+            f"<span>{html.escape(shown.figure['title'])}</span></a></li>"
             for number, shown in numbered[chapter.identity]
         ]
         listed = f'<ul class="figures">{"".join(entries)}</ul>' if entries else '<p class="note">Not trained yet.</p>'
         items.append(f'<li><a href="#{_anchor(chapter)}">{html.escape(labels.plain(chapter.title))}</a>{listed}</li>')
-    return f'<ol class="contents">{"".join(items)}</ol>'
+    return f'<ol class="contents">{"".join(items)}</ol>{_placeholders(numbered)}'
+
+
+def _placeholders(numbered: dict[str, list[tuple[int, Shown]]]) -> str:
+    filled = [
+        f'<li><a href="#figure-{shown.figure["id"]}">Figure {number}</a><span>{_quoted(words)}</span></li>'
+        for mine in numbered.values()
+        for number, shown in mine
+        for words in shown.stands_for
+    ]
+    listed = f'<ul class="placeholders">{"".join(filled)}</ul>'
+    return _folded("Placeholders of the note, and what stands for them", len(filled), "place", listed) if filled else ""
+
+
+def _quoted(words: str) -> str:
+    return f"<q>{html.escape(labels.plain(words))}</q>"
 
 
 def _stands_for(shown: Shown) -> str:
-    quoted = " ".join(f"<q>{html.escape(labels.plain(words))}</q>" for words in shown.stands_for)
+    quoted = " ".join(map(_quoted, shown.stands_for))
     return f'<p class="stands-for">In the note: {quoted}</p>' if quoted else ""
 
 
@@ -119,16 +134,17 @@ def _claims(claims: Sequence[Claim], chapters: dict[str, Chapter]) -> str:
 
 
 def _claim_cells(claim: Claim, chapters: dict[str, Chapter]) -> list[tables.Cell]:
-    verdict, chapter = claim["verdict"], chapters[claim["chapter"]]
+    verdict = claim["verdict"]
     assert verdict in get_args(Verdict), verdict
+    assert claim["chapter"] in chapters, claim["chapter"]
+    chapter = chapters[claim["chapter"]]
     title = html.escape(labels.plain(chapter.title))
-    place = list(chapters).index(chapter.identity)
     return [
         (tables.name(claim["claim"]), claim["claim"]),
         (tables.name(claim["source"]), claim["source"]),
         (f'<span class="verdict {verdict}"><span aria-hidden="true">{MARKS[verdict]}</span> {verdict}</span>', verdict),
         (tables.name(claim["evidence"]), claim["evidence"]),
-        (f'<a href="#{_anchor(chapter)}">{title}</a>', place),
+        (f'<a href="#{_anchor(chapter)}">{title}</a>', chapter.study),
     ]
 
 

@@ -20,6 +20,8 @@ CAPTION = (
     "Bars are 95 % intervals; the dotted line is what the note claims."
 )
 AGAINST = {"state-context": "training context", "state-params": "parameters"}
+ASIDE = 1.03  # a family's points stand beside the next family's, so that both bars are seen
+REACH = 4.0
 CLAIMED = {"state-context": 0.5, "state-params": 1.0}  # exponents
 
 
@@ -60,13 +62,15 @@ def _view(entries: list[dict[str, Any]], law: str, every: list[str]) -> View:
         return {"missing": "No joint law here: the table of laws says why."}
     data: list[dict[str, Any]] = []
     notes = []
-    for entry in entries:
+    places = {_place(entry["group"]) for entry in entries}
+    for rank, entry in enumerate(entries):
         group, best = entry["group"], entry["best"]
-        look, place = style.of_family(group["family"], every), _place(group)
+        look, place = style.of_family(group["family"], every), _place(group) if len(places) > 1 else ""
         name = labels.plotly_text(group["family"] + place)
+        aside = ASIDE ** (rank - (len(entries) - 1) / 2)
         texts = [f"<b>{name}</b><br>S* = {_amount(point)}<br>at {labels.binary(point['x'])}" for point in best]
         dots = traces.marker([look["symbol"]] * len(best), look["color"])
-        xs, ys = [point["x"] for point in best], [point["value"] for point in best]
+        xs, ys = [aside * point["x"] for point in best], [point["value"] for point in best]
         ends = {
             "type": "data",
             "symmetric": False,
@@ -85,15 +89,23 @@ def _view(entries: list[dict[str, Any]], law: str, every: list[str]) -> View:
         notes.append(_said(entry, law, place))
     data.append(_claim(entries, law))
     x = [point["x"] for entry in entries for point in entry["best"]]
-    y = [point["value"] for entry in entries for point in entry["best"]]
     axis = style.log_axis if law == "state-context" else style.decimal_axis
     layout = {
         "xaxis": axis(
             "training context (tokens)" if law == "state-context" else "parameters without embedding", min(x), max(x)
         ),
-        "yaxis": style.log_axis("S* (elements per sequence)", max(1.0, min(y)), max(y)),
+        "yaxis": style.log_axis("S* (elements per sequence)", *_reach(entries, data[-1]["y"])),
     }
     return {"data": data, "layout": layout, "note": " ".join(notes)}
+
+
+def _reach(entries: list[dict[str, Any]], claimed: list[float]) -> tuple[float, float]:
+    """Ends of an axis that holds every S* and what is claimed, and of the intervals a factor of REACH beyond."""
+    points = [point for entry in entries for point in entry["best"]]
+    values = [*claimed, *(point["value"] for point in points)]
+    ends = [point[key] for point in points for key in ("low", "high") if point[key] is not None]
+    low, high = max(min([*values, *ends]), min(values) / REACH), min(max([*values, *ends]), max(values) * REACH)
+    return max(1.0, low), max(2.0, high)
 
 
 def _claim(entries: list[dict[str, Any]], law: str) -> dict[str, Any]:

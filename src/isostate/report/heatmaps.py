@@ -17,7 +17,7 @@ CAPTION = (
     "Held-out loss at the longest evaluated context, by training context and state; the outline marks the lowest. "
     "Rule of thumb to test: double the state whenever the context is quadrupled."
 )
-BUDGET_TITLE = "The same at a time budget"
+BUDGET_TITLE = "Training context against state, at a time budget"
 BUDGET_CAPTION = (
     "Held-out loss at the longest context that a run had been evaluated at when the time was up; seconds of training "
     "on the machine that ran it. The colours are scaled to each budget."

@@ -14,7 +14,7 @@ from isostate.report.views import Figure, View, control, empty, figure
 
 TITLE = "How well the laws fit"
 CAPTION = (
-    "What the laws of figure 1 leave over, how sharply their points tell the exponent, and whether the fits without "
+    "What the laws in the state leave over, how sharply their points tell the exponent, and whether the fits without "
     "the largest state foresaw its loss."
 )
 SHOWN = [("residuals", "residuals"), ("profile", "profile of α"), ("holdout", "hold-out")]
