@@ -7,6 +7,7 @@ from typing import Any
 
 from isostate.config import UserError, nearest
 from isostate.report import rows as runs
+from isostate.report.at_compute import best_within_compute
 from isostate.report.best_state import best_state
 from isostate.report.context_slider import at_both_ends, by_training_context
 from isostate.report.curves import learning_curves
@@ -33,6 +34,7 @@ FIGURES: dict[str, Callable[[list[Row], Entries], Figure]] = {
     "contexts": lambda table, _: context_against_state(table),
     "budget": lambda table, _: at_a_time_budget(table),
     "best-state": best_state,
+    "compute": lambda table, _: best_within_compute(table),
     "fit": law_checks,
     "published": lambda table, _: beside_published(table),
     "texts": lambda table, _: by_text(table),

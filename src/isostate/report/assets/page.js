@@ -88,7 +88,7 @@
     const rows = Math.ceil(count / columns);
     const title = Math.max(...panels.titles.map((text) => 16 * text.split("<br>").length)); // pixels
     const margin = { l: narrow ? 48 : 58, r: 10, t: title + 8, b: 46, pad: 0 };
-    const gap = { x: panels.shared ? 14 : 68, y: title + (panels.shared ? 16 : 66) };
+    const gap = { x: panels.shared ? 14 : 80, y: title + (panels.shared ? 16 : 66) };
     const across = (width - margin.l - margin.r - (columns - 1) * gap.x) / columns;
     const up = Math.max(columns > 1 && narrow ? 120 : 170, Math.min(310, 0.78 * across));
     const area = { x: width - margin.l - margin.r, y: rows * up + (rows - 1) * gap.y };
