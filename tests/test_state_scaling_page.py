@@ -18,6 +18,7 @@ from tests.report import studies
 
 REFERENCE = Path(__file__).resolve().parents[1] / "studies" / "reference"
 WORDS = REFERENCE / "article" / "words.toml"
+PAGE = REFERENCE.parents[1] / "docs" / "state-scaling.html"
 NOTE = "notes/000_2f8b8e56b86d3cfa.txt"
 
 
@@ -76,6 +77,17 @@ def test_records_and_words_make_the_page_and_altered_records_do_not(tmp_path):
     done = written(told, pages[0])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "was altered" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_committed_page_is_made_from_the_committed_records(tmp_path):
+    if not PAGE.is_file():
+        pytest.skip("docs/state-scaling.html is not written yet")
+    assert written(WORDS, tmp_path / "page.html").returncode == 0
+    made, committed = (path.read_text() for path in (tmp_path / "page.html", PAGE))
+    digests = [re.findall(r"records <code>([0-9a-f]{16})</code>", text) for text in (made, committed)]
+    assert digests[0] == digests[1]
+    assert len(committed.encode()) < 4_000_000
 
 
 def test_a_slip_in_the_words_is_named_in_one_line(tmp_path):

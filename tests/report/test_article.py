@@ -94,6 +94,11 @@ def test_a_verdict_that_is_none_is_refused():
         render_article("T", "Q?", [Chapter("laws", "L", "study-laws")], [{**CLAIMS[0], "verdict": "perhaps"}])
 
 
+def test_a_claim_of_a_study_without_a_chapter_names_the_study():
+    page = render_article("T", "Q?", [Chapter("laws", "L", "study-laws")], [{**CLAIMS[0], "chapter": "<other>"}])
+    assert "<bdi>&lt;other&gt;</bdi>" in page
+
+
 def test_only_the_pages_own_scripts_may_run(text):
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text).group(1)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)

@@ -34,12 +34,12 @@ def test_long_lists_are_written_once_and_floats_shortly():
 
 
 def test_long_texts_of_views_are_written_once_and_those_of_controls_stay():
-    text = "what a point says when a reader rests on it"
+    text = "what a point says<br>when a reader rests on it"
     views = {"0": {"data": [{"hovertext": [text] * 6}, {"hovertext": [[text, "short"]], "z": [[1.0] * 6]}]}}
     slim = inline.pooled([{"title": text, "views": views}])
     first, second = slim["figures"][0]["views"]["0"]["data"]
     assert slim["figures"][0]["title"] == text
-    assert slim["pool"] == [text, [{"pool": 0}] * 6, [1.0] * 6]
+    assert slim["pool"] == [text.replace("<br>", "\n"), [{"pool": 0}] * 6, [1.0] * 6]
     assert first["hovertext"] == {"pool": 1}
     assert second == {"hovertext": [[{"pool": 0}, "short"]], "z": [{"pool": 2}]}
 

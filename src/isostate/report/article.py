@@ -136,16 +136,20 @@ def _claims(claims: Sequence[Claim], chapters: dict[str, Chapter]) -> str:
 def _claim_cells(claim: Claim, chapters: dict[str, Chapter]) -> list[tables.Cell]:
     verdict = claim["verdict"]
     assert verdict in get_args(Verdict), verdict
-    assert claim["chapter"] in chapters, claim["chapter"]
-    chapter = chapters[claim["chapter"]]
-    title = html.escape(labels.plain(chapter.title))
     return [
         (tables.name(claim["claim"]), claim["claim"]),
         (tables.name(claim["source"]), claim["source"]),
         (f'<span class="verdict {verdict}"><span aria-hidden="true">{MARKS[verdict]}</span> {verdict}</span>', verdict),
         (tables.name(claim["evidence"]), claim["evidence"]),
-        (f'<a href="#{_anchor(chapter)}">{title}</a>', chapter.study),
+        (_link(claim["chapter"], chapters), claim["chapter"]),
     ]
+
+
+def _link(study: str, chapters: dict[str, Chapter]) -> str:
+    """To the chapter of a study, or the study's name where the article has no such chapter."""
+    if study not in chapters:
+        return tables.name(study)
+    return f'<a href="#{_anchor(chapters[study])}">{html.escape(labels.plain(chapters[study].title))}</a>'
 
 
 def _chapter(place: int, chapter: Chapter, numbered: dict[str, list[tuple[int, Shown]]]) -> str:

@@ -35,7 +35,8 @@ def data_block(value: Any) -> str:
 def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
     """{"figures", "pool"}: long lists, and long texts of views, are replaced by {"pool": index}.
 
-    A list in the pool may hold texts of the pool, never lists. Floats keep six digits, NaN becomes null.
+    A list in the pool may hold texts of the pool, never lists; a text there has newlines for its <br>, which are
+    shorter once escaped, and which no name holds. Floats keep six digits, NaN becomes null.
     """
     pool: list[Any] = []
     places: dict[str, int] = {}
@@ -53,7 +54,7 @@ def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
         if isinstance(value, float):
             return float(f"{value:.6g}") if math.isfinite(value) else None
         if isinstance(value, str):
-            return once(value) if in_view and len(value) >= WORDS else value
+            return once(value.replace("<br>", "\n")) if in_view and len(value) >= WORDS else value
         if not isinstance(value, (list, tuple)):
             return value
         flat = not any(isinstance(item, (dict, list, tuple)) for item in value)

@@ -26,7 +26,10 @@
   function resolved(value) {
     if (Array.isArray(value)) return value.map(resolved);
     if (value === null || typeof value !== "object") return value;
-    if (typeof value.pool === "number") return resolved(payload.pool[value.pool]);
+    if (typeof value.pool === "number") {
+      const held = payload.pool[value.pool];
+      return typeof held === "string" ? held.replaceAll("\n", "<br>") : resolved(held);
+    }
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolved(item)]));
   }
 
