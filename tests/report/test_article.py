@@ -89,6 +89,16 @@ def test_verdicts_are_said_in_words_and_lead_to_their_chapters(text):
     assert part.count('href="#chapter-laws"') == 2
 
 
+def test_long_evidence_shows_its_first_part_and_unfolds_the_rest():
+    long = (
+        "fall in nats +0.061 [+0.043, +0.080]; seed noise 0.0066 (68 degrees of freedom), taken for 32 settings of one"
+    )
+    for evidence, folded in (("a 1; b 2", 0), (long, 1)):
+        page = render_article("T", "Q?", [], [{**CLAIMS[0], "evidence": evidence}])
+        assert page.count("<details><summary>more</summary><bdi>seed noise 0.0066 (68") == folded
+        assert page.count("<bdi>a 1; b 2</bdi>") == 1 - folded
+
+
 def test_a_verdict_that_is_none_is_refused():
     with pytest.raises(AssertionError, match="perhaps"):
         render_article("T", "Q?", [Chapter("laws", "L", "study-laws")], [{**CLAIMS[0], "verdict": "perhaps"}])

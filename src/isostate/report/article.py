@@ -8,7 +8,7 @@ A row of the table of claims is a plain dict of words, all of which are shown as
     "claim"     what is claimed, in a sentence
     "source"    where it stands: a section of the note, a paper
     "verdict"   "confirmed", "refuted" or "undecided" (claims.py)
-    "evidence"  the numbers, in few words, with their interval
+    "evidence"  the numbers with their intervals; what comes after the first semicolon is folded away where it is long
     "chapter"   the study whose chapter shows it
 """
 
@@ -31,6 +31,7 @@ from isostate.report.views import Figure
 
 Claim = dict[str, Any]
 NOT_TRAINED = "This study is not trained yet: the chapter fills in when its records are committed."
+BRIEF = 90  # characters of evidence that need no folding
 MARKS = {"confirmed": "✓", "refuted": "✗", "undecided": "?"}  # what the colours say, for who does not see them
 
 
@@ -140,9 +141,17 @@ def _claim_cells(claim: Claim, chapters: dict[str, Chapter]) -> list[tables.Cell
         (tables.name(claim["claim"]), claim["claim"]),
         (tables.name(claim["source"]), claim["source"]),
         (f'<span class="verdict {verdict}"><span aria-hidden="true">{MARKS[verdict]}</span> {verdict}</span>', verdict),
-        (tables.name(claim["evidence"]), claim["evidence"]),
+        (_evidence(claim["evidence"]), claim["evidence"]),
         (_link(claim["chapter"], chapters), claim["chapter"]),
     ]
+
+
+def _evidence(words: str) -> str:
+    """Its first part; of what is long, the parts after the first semicolon unfold."""
+    first, _, rest = words.partition("; ")
+    if not rest or len(words) <= BRIEF:
+        return tables.name(words)
+    return f"{tables.name(first)}<details><summary>more</summary>{tables.name(rest)}</details>"
 
 
 def _link(study: str, chapters: dict[str, Chapter]) -> str:
