@@ -130,7 +130,7 @@ def _stands_for(shown: Shown) -> str:
 def _claims(claims: Sequence[Claim], chapters: dict[str, Chapter]) -> str:
     if not claims:
         return '<p class="empty">No claim is held against these records yet.</p>'
-    head = ["claim", "where it stands", "verdict here", "numbers", "chapter"]
+    head = ["claim", "where", "verdict here", "numbers", "chapter"]
     return tables.sortable("claims", head, [tables.body(_claim_cells(claim, chapters)) for claim in claims], "")
 
 
