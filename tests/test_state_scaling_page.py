@@ -73,6 +73,7 @@ def test_records_and_words_make_the_page_and_altered_records_do_not(tmp_path):
     text = pages[0].read_text()
     assert text.count('<section class="figure"') == 1
     assert text.count("not trained yet: the chapter") == 1
+    assert text.count('class="verdict undecided"') > 10  # every claim is there, none of these studies answers one
     file.records.write_bytes(file.records.read_bytes().replace(b'"seed":0', b'"seed":1', 1))
     done = written(told, pages[0])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -18,6 +18,7 @@ from isostate.records import durable, table_of
 from isostate.report import fit_laws
 from isostate.report.article import Chapter, Shown, render_article
 from isostate.report.chapter_figures import draw
+from isostate.report.note import Studies, Study, every_claim
 from isostate.study.committed import committed_of
 from isostate.study.file import read_study
 
@@ -35,7 +36,9 @@ def article(words: Path) -> str:
     """The page's HTML. Study files are looked for in the folder of `words` and above it."""
     told = checked(load_toml(words), "words", words)
     chapters = [chapter_of(checked(entry, "chapter", words), words) for entry in told["chapter"]]
-    return render_article(told["title"], told["question"], chapters)
+    studies = Studies(Study(chapter.study, chapter.table, chapter.laws) for chapter in chapters)
+    claims = [claim.row() for claim in every_claim(studies)]
+    return render_article(told["title"], told["question"], chapters, claims)
 
 
 def chapter_of(entry: dict[str, Any], words: Path) -> Chapter:

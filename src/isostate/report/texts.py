@@ -84,11 +84,8 @@ def _size_and_contexts(table: list[Row]) -> list[dict[str, Any]]:
 
 def _loss(row: Row, context: int, part: str) -> float | None:
     """On one part of the tokens; where a text has but one part, all of it is the text."""
-    final = row["final"].get(str(context), runs.NOTHING)
-    parts = final.get("parts", {})
-    if part == "all" or (part == "text" and not parts):
-        return final["loss_nats"]
-    return parts.get(part, runs.NOTHING)["loss_nats"]
+    one = not row["final"].get(str(context), {}).get("parts")
+    return runs.part_loss(row, context, "all" if part == "text" and one else part)
 
 
 def _has(row: Row, part: str) -> bool:
