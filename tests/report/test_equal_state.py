@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.interpolate import PchipInterpolator
 
 from isostate.report import equal_state, seeds
 
@@ -53,16 +52,6 @@ def test_a_curve_against_itself_differs_by_little_and_by_less_than_lines_would()
     lines = np.interp(x, known, [curve(v) for v in known]) - np.interp(x, other, [curve(v) for v in other])
     assert max(map(abs, found.at_states)) < np.abs(lines).max() / 3
     assert abs(found.difference.value) < 0.003
-
-
-@pytest.mark.parametrize("knots", [2, 3, 6])
-def test_means_are_joined_as_scipy_joins_them(knots):
-    rng = np.random.default_rng(knots)
-    known = np.sort(rng.uniform(5, 15, knots))
-    values = np.concatenate([np.sort(rng.normal(size=(knots, 3)), axis=0)[::-1], rng.normal(size=(knots, 40))], axis=1)
-    x = np.concatenate([known, rng.uniform(known[0], known[-1], 20)])
-    want = PchipInterpolator(known, values)(x).T
-    assert np.allclose(equal_state.joined(known, values, x), want, rtol=1e-12, atol=1e-12)
 
 
 def test_states_that_are_as_good_as_equal_are_one_point():
