@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from isostate.config import UserError
@@ -21,6 +23,7 @@ def cells():
 
 
 def result(loss: float | None, status: str = "done"):
+    status = "diverged" if loss is not None and math.isnan(loss) else status
     final = {"16": {"loss_nats": 9.0}, "128": {"loss_nats": loss}} if status == "done" else {}
     return {"status": status, "final": final}
 
@@ -43,7 +46,7 @@ def test_a_family_is_tuned_on_its_smallest_model_and_middle_state(cells):
 
 def test_the_lowest_loss_at_the_longest_context_wins(cells):
     tuning = tuning_cells(cells, GRID, 3)
-    rates, notices = choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5], "power-2": [5, 4, 6]}))
+    rates, notices = choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5], "power-2": [5, 4, 6]}), GRID)
     assert rates == {"window": {4: 0.01}, "power-2": {4: 0.01}}
     assert notices == []
 
@@ -51,7 +54,7 @@ def test_the_lowest_loss_at_the_longest_context_wins(cells):
 def test_a_rate_at_the_edge_of_the_grid_is_said_to_be(cells):
     tuning = tuning_cells(cells, GRID, 3)
     losses = {"window": [3.0, 2.0, 1.5], "power-2": [1.0, "diverged", None]}
-    rates, notices = choose_rates(tuning, results_of(tuning, losses))
+    rates, notices = choose_rates(tuning, results_of(tuning, losses), GRID)
     assert rates == {"window": {4: 0.1}, "power-2": {4: 0.001}}
     assert ["highest" in notices[0], "lowest" in notices[1]] == [True, True]
 
@@ -60,7 +63,7 @@ def test_a_family_that_diverges_everywhere_is_refused(cells):
     tuning = tuning_cells(cells, GRID, 3)
     losses = {"window": ["diverged"] * 3, "power-2": [1.0, 1.0, 1.0]}
     with pytest.raises(UserError, match=r"window diverged at every rate tried .*add lower ones"):
-        choose_rates(tuning, results_of(tuning, losses))
+        choose_rates(tuning, results_of(tuning, losses), GRID)
 
 
 def test_the_chosen_rate_holds_at_every_size_state_and_seed(cells):
@@ -78,35 +81,66 @@ def test_a_size_takes_its_share_of_the_rate_tuned_on_the_smallest_of_share_one()
     assert {(cell.size, cell.rate) for cell in cells} == {(name, study.train.lr) for name, *_ in shares}
     tuning = tuning_cells(cells, GRID, seed=3)
     assert [(cell.size, cell.config.train.lr) for cell in tuning] == [("s", rate) for rate in GRID]
-    settled = settle(cells, choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5]}))[0])
+    settled = settle(cells, choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5]}), GRID)[0])
     assert {(cell.size, cell.config.train.lr) for cell in settled} == {
         (name, GRID[1] * share) for name, _, share in shares
     }
 
 
-def test_states_whose_ends_agree_have_one_rate_and_others_are_all_tuned(cells):
-    """Power-2 likes one rate at every size of its heads; windows of 8 and more like a higher one."""
+WIDE = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032]
 
-    def loss(cell):
-        wide = cell.family == "window" and cell.config.model.mixer.knob_value >= 8
-        return abs(GRID.index(cell.config.train.lr) - (2 if wide else 1))
 
-    def knobs(tuning, family):
-        return [cell.config.model.mixer.knob_value for cell in tuning if cell.family == family][:: len(GRID)]
+def settled_with(cells, loss, lr_for="family"):
+    """What is tried when every asked run has its result, stage by stage: the last tuning cells and the rates."""
+    results = {}
+    while True:
+        tuning = tuning_cells(cells, WIDE, 3, lr_for, results)
+        fresh = [cell for cell in tuning if cell.run_id not in results]
+        if not fresh:
+            tried = {}
+            for cell in tuning:
+                tried.setdefault((cell.family, cell.config.model.mixer.knob_value), []).append(cell.rate)
+            return tried, *choose_rates(tuning, results, WIDE)
+        results |= {cell.run_id: result(loss(cell)) for cell in fresh}
 
-    first = tuning_cells(cells, GRID, 3, "state")
-    assert (knobs(first, "window"), knobs(first, "power-2")) == ([4, 16], [4, 8])
-    half = {cell.run_id: result(loss(cell)) for cell in first[:-1]}
-    results = {cell.run_id: result(loss(cell)) for cell in first}
-    assert tuning_cells(cells, GRID, 3, "state", half)[-1].run_id == first[-1].run_id
-    second = tuning_cells(cells, GRID, 3, "state", results)
-    assert (knobs(second, "window"), knobs(second, "power-2")) == ([2, 4, 8, 16], [4, 8])
-    assert tuning_cells(cells, GRID, 3, "family", results) == tuning_cells(cells, GRID, 3)
-    rates, _ = choose_rates(second, {cell.run_id: result(loss(cell)) for cell in second})
-    assert rates == {"window": {2: 0.01, 4: 0.01, 8: 0.1, 16: 0.1}, "power-2": {4: 0.01, 8: 0.01}}
+
+def distance_from(wanted):
+    """A loss that is least at `wanted(cell)`, by the places of rates in the grid."""
+    return lambda cell: abs(WIDE.index(cell.rate) - WIDE.index(wanted(cell)))
+
+
+def test_rates_are_tried_from_the_middle_of_the_grid_until_the_best_has_both_neighbours(cells):
+    wanted = {"window": 0.004, "power-2": 0.016}
+    tried, rates, notices = settled_with(cells, distance_from(lambda cell: wanted[cell.family]))
+    assert tried == {("window", 4): WIDE[1:4], ("power-2", 4): WIDE[1:6]}
+    assert (rates, notices) == ({"window": {4: 0.004}, "power-2": {4: 0.016}}, [])
+    tried, rates, notices = settled_with(cells, distance_from(lambda cell: 0.001))
+    assert (tried["window", 4], rates["window"]) == (WIDE[:4], {4: 0.001})
+    assert ["lowest rate of lr_grid" in notice for notice in notices] == [True, True]
+
+
+def test_a_family_that_diverges_at_high_rates_climbs_down(cells):
+    tried, rates, _ = settled_with(cells, lambda cell: math.nan if cell.rate > 0.001 else 3.0)
+    assert (tried["window", 4], rates["window"]) == (WIDE[:4], {4: 0.001})
+
+
+def test_states_between_two_that_disagree_try_the_rates_between_theirs(cells):
+    """Power-2 likes one rate at every size of its heads; windows of 8 and more like higher ones."""
+    wanted = {8: 0.008, 16: 0.016}
+
+    def best(cell):
+        return wanted.get(cell.config.model.mixer.knob_value, 0.004) if cell.family == "window" else 0.004
+
+    tried, rates, notices = settled_with(cells, distance_from(best), "state")
+    assert tried == {
+        ("window", 4): WIDE[1:4], ("window", 16): WIDE[1:6], ("window", 8): WIDE[2:5],
+        ("power-2", 4): WIDE[1:4], ("power-2", 8): WIDE[1:4],
+    }  # fmt: skip
+    assert rates == {"window": {4: 0.004, 16: 0.016, 8: 0.008}, "power-2": {4: 0.004, 8: 0.004}}
+    assert notices == []
     assert {(cell.family, cell.config.model.mixer.knob_value, cell.rate) for cell in settle(cells, rates)} == {
-        *(("window", window, 0.01 if window < 8 else 0.1) for window in (2, 4, 8, 16)),
-        *(("power-2", size, 0.01) for size in (2, 4, 8)),
+        *(("window", window, wanted.get(window, 0.004)) for window in (2, 4, 8, 16)),
+        *(("power-2", size, 0.004) for size in (2, 4, 8)),
     }
 
 

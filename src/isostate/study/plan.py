@@ -116,14 +116,17 @@ def make_plan(study: StudyConfig, data: Texts, study_dir: Path, cache: Path, whe
     times = step_times(cells, cache)
     if not study.train.tuned:
         return Plan(data, [], cells, {}, True, times, notices)
+    results: dict[str, dict[str, Any] | None] = {}
     known: dict[str, dict[str, Any]] = {}
-    for _ in range(2):  # the first results may ask for more runs
+    while True:  # results may ask for more runs, whose results may ask for more
         tuning = tuning_cells(cells, study.train.lr_grid, study.seeds[0], study.train.lr_for, known)
+        if results.keys() == {cell.run_id for cell in tuning}:
+            break
         results = {cell.run_id: RunDirectory(study_dir / cell.run_id).result() for cell in tuning}
         known = {run_id: result for run_id, result in results.items() if result is not None}
     if len(known) < len(results):
         return Plan(data, tuning, cells, {}, False, times, notices)
-    rates, edges = choose_rates(tuning, known)
+    rates, edges = choose_rates(tuning, known, study.train.lr_grid)
     return Plan(data, tuning, settle(cells, rates), rates, True, times, notices + edges)
 
 
