@@ -15,6 +15,7 @@ from isostate.study.file import NAME_PATTERN
 from isostate.study.sweep import check_sweep
 from isostate.train import EvalConfig, TrainConfig
 
+RatesFor = Literal["family", "state"]  # what has a tuned learning rate of its own
 LR_GRID = (1e-3, 2e-3, 4e-3, 8e-3)  # lr = "tune": a factor of 2 apart, around the 3e-3 of DESIGN's study file
 
 
@@ -54,7 +55,7 @@ class StudyTrainConfig(TrainConfig):
     """
 
     lr_grid: list[float] = Field([])
-    lr_for: Literal["family", "state"] = "family"
+    lr_for: RatesFor = "family"
 
     @model_validator(mode="before")
     @classmethod

@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from isostate.config import UserError
+from isostate.study.config import RatesFor
 from isostate.study.grid import Cell
 
-RatesFor = Literal["family", "state"]
 Rates = dict[str, dict[int, float]]  # by family, by the knob's value where it was tuned (0 where there is no knob)
 Results = Mapping[str, dict[str, Any]]
 
@@ -97,13 +97,16 @@ def choose_rates(tuning: Sequence[Cell], results: Results, grid: Sequence[float]
     notices = []
     for family in families(tuning):
         mine = [cell for cell in tuning if cell.family == family]
-        rates[family] = _best(mine, results)
-        for knob, best in rates[family].items():
-            losses = {cell.rate: _loss(results[cell.run_id]) for cell in mine if _knob(cell) == knob}
-            where = family if len(rates[family]) == 1 else f"{family} at {mine[0].config.model.mixer.knob} {knob}"
-            if losses[best] == math.inf:
-                tried = ", ".join(f"{rate:g}" for rate in losses)
-                raise UserError(f"train.lr_grid: {where} diverged at every rate tried ({tried}); add lower ones")
+        rates[family] = {}
+        losses: dict[int, dict[float, float]] = {}
+        for cell in mine:
+            losses.setdefault(_knob(cell), {})[cell.rate] = _loss(results[cell.run_id])
+        for knob, tried in losses.items():
+            best = rates[family][knob] = min(tried, key=lambda rate: (tried[rate], rate))
+            where = family if len(losses) == 1 else f"{family} at {mine[0].config.model.mixer.knob} {knob}"
+            if tried[best] == math.inf:
+                those = ", ".join(f"{rate:g}" for rate in tried)
+                raise UserError(f"train.lr_grid: {where} diverged at every rate tried ({those}); add lower ones")
             if len(grid) > 1 and best in (min(grid), max(grid)):
                 end = "highest" if best == max(grid) else "lowest"
                 notices.append(
@@ -115,16 +118,6 @@ def choose_rates(tuning: Sequence[Cell], results: Results, grid: Sequence[float]
 def settle(cells: Sequence[Cell], rates: Rates) -> list[Cell]:
     """The cells at the rates of the nearest states of their families that were tuned."""
     return [cell.at(_nearest(rates[cell.family], _knob(cell))) for cell in cells]
-
-
-def _best(tuning: Sequence[Cell], results: Results) -> dict[int, float]:
-    """By knob's value the best rate, of the values whose runs all have results."""
-    losses: dict[int, dict[float, float]] = {}
-    waiting = {_knob(cell) for cell in tuning if cell.run_id not in results}
-    for cell in tuning:
-        if _knob(cell) not in waiting:
-            losses.setdefault(_knob(cell), {})[cell.rate] = _loss(results[cell.run_id])
-    return {knob: min(tried, key=lambda rate: (tried[rate], rate)) for knob, tried in losses.items()}
 
 
 def _nearest(rates: Mapping[int, float], knob: int) -> float:
