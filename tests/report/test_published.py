@@ -7,7 +7,8 @@ import math
 import pytest
 
 from isostate.report import questions, style
-from isostate.report.published import a_doubling, beside_published
+from isostate.report.published import beside_published
+from isostate.report.questions import a_doubling
 from tests.report import planted_article, studies
 from tests.report.test_figures import opened
 

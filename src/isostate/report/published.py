@@ -51,12 +51,6 @@ def beside_published(table: list[Row]) -> Figure:
     return figure("published", TITLE, CAPTION, controls, draw, lambda **at: len(members(**at)))
 
 
-def a_doubling(losses: dict[int, float]) -> float:
-    """Nats gained a doubling of state, between the smallest and the largest of `losses` by state."""
-    low, high = min(losses), max(losses)
-    return (losses[low] - losses[high]) / math.log2(high / low)
-
-
 def _view(members: list[Row], finished: list[Row], context: int) -> View:
     if not members:
         return {"missing": "No finished run here: this size was not trained at this context, or not evaluated at it."}
@@ -68,7 +62,7 @@ def _view(members: list[Row], finished: list[Row], context: int) -> View:
         means = {state: fmean(runs.final_loss(row, context) for row in group) for state, group in groups.items()}
         data += _ours(family, groups, means, style.of_family(family, every), context)
         if len(means) > 1:
-            slopes.append(f"{labels.plain(family)} {a_doubling(means):.3f}")
+            slopes.append(f"{labels.plain(family)} {questions.a_doubling(means):.3f}")
     data += [{**trace, "xaxis": "x2", "yaxis": "y2"} for trace in _theirs(points, every)]
     losses = [runs.final_loss(row, context) for row in members]
     here, there = _spans(

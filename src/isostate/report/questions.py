@@ -6,7 +6,7 @@ A table is of one model's records; a "place" is all that is held equal while som
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
@@ -192,22 +192,30 @@ def by_text(table: list[Row]) -> list[Numbers]:
                 if len(losses) < 2:
                     continue
                 place = {"text": text, "family": family, "size": runs.size_name(size), "eval_context": evaluated}
-                told.append({**place, "part": part, "losses": {str(s): v for s, v in losses.items()}, **_gain(losses)})
+                told.append(
+                    {
+                        **place,
+                        "part": part,
+                        "losses": {str(s): v for s, v in losses.items()},
+                        "nats_a_doubling": a_doubling(losses),
+                    }
+                )
     return told
 
 
 def published() -> list[Numbers]:
     """The published points, and the fall in nats a doubling of state from each to the next."""
     points = [{"family": family, "state": state, "loss": loss} for family, state, loss in PUBLISHED]
-    steps = [_gain({a[1]: a[2], b[1]: b[2]})["nats_a_doubling"] for a, b in pairwise(PUBLISHED)]
+    steps = [a_doubling({a[1]: a[2], b[1]: b[2]}) for a, b in pairwise(PUBLISHED)]
     return [
         {**point, "nats_a_doubling_from_the_last": step} for point, step in zip(points, [None, *steps], strict=True)
     ]
 
 
-def _gain(losses: dict[Any, float]) -> Numbers:
+def a_doubling(losses: Mapping[Any, float]) -> float:
+    """Nats gained a doubling of state, between the smallest and the largest of `losses` by state."""
     low, high = min(losses), max(losses)
-    return {"nats_a_doubling": (losses[low] - losses[high]) / math.log2(high / low)}
+    return (losses[low] - losses[high]) / math.log2(high / low)
 
 
 def _at_flops(row: Row, budget: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from isostate.report import hover, labels, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import eval_context_control, train_context_control
-from isostate.report.published import a_doubling
+from isostate.report.questions import a_doubling
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, control, empty, figure
 

@@ -55,11 +55,8 @@ def less(studies: Studies) -> Claim:
     if {"linear", "power-2", "power-4"} <= found.keys():
         first, second = (slope_between(means, found[a], found["power-2"]) for a in ("linear", "power-4"))
         parts = [Part("", seeds.of_column(first - second), POSITIVE, spec="+.4f")]
-        theirs = {family: (state, loss) for family, state, loss in questions.PUBLISHED}
-        told = [
-            (theirs[a][1] - theirs[b][1]) / math.log2(theirs[b][0] / theirs[a][0])
-            for a, b in (("linear", "power-2"), ("power-2", "power-4"))
-        ]
+        theirs = {family: {state: loss} for family, state, loss in questions.PUBLISHED}
+        told = [questions.a_doubling(theirs[a] | theirs[b]) for a, b in (("linear", "power-2"), ("power-2", "power-4"))]
         words = [
             f"{minus(first[0], '.4f')} then {minus(second[0], '.4f')} here",
             f"{told[0]:.4f} then {told[1]:.4f} published",
