@@ -40,3 +40,13 @@ def select(table: list[Row], size: Any, condition: Any, train_context: int) -> l
     """The runs of one model size, condition and training context."""
     wanted = (size, train_context, condition)
     return [row for row in table if runs.cell(row)[1:4] == wanted]
+
+
+def place_controls(table: list[Row]) -> list[dict[str, Any]]:
+    """Of the size, condition, training and evaluated context: what `evaluated` takes."""
+    return [*shared_controls(table), train_context_control(table, "select"), eval_context_control(table)]
+
+
+def evaluated(table: list[Row], size: Any, condition: Any, train_context: int, eval_context: int) -> list[Row]:
+    """The runs at one place that were evaluated at that context."""
+    return runs.evaluated_at(select(table, size, condition, train_context), eval_context)

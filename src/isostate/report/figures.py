@@ -9,7 +9,7 @@ import numpy as np
 
 from isostate.report import fits, fitted, hover, labels, style, traces
 from isostate.report import rows as runs
-from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
+from isostate.report.controls import evaluated, place_controls, select
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, control, empty, figure
 
@@ -27,19 +27,14 @@ def loss_against_state(table: list[Row], laws: list[dict[str, Any]]) -> Figure:
         words = "No run has finished yet. A [[sweep]] over state_size for each mixer fills this figure, [[size]] tabs."
         return empty("state", TITLE, CAPTION, words)
     controls = [
-        *shared_controls(finished),
-        train_context_control(finished, "select"),
-        eval_context_control(finished),
+        *place_controls(finished),
         {**control("family", "family", "select", family_options(finished), "filter"), "default": 0},
     ]
 
-    def members(size: Any, condition: Any, train_context: int, eval_context: int) -> list[Row]:
-        return runs.evaluated_at(select(finished, size, condition, train_context), eval_context)
-
     def draw(**at: Any) -> View:
-        return _law_view(members(**at), finished, laws, **at)
+        return _law_view(evaluated(finished, **at), finished, laws, **at)
 
-    return figure("state", TITLE, CAPTION, controls, draw, lambda **at: len(members(**at)))
+    return figure("state", TITLE, CAPTION, controls, draw, lambda **at: len(evaluated(finished, **at)))
 
 
 def family_options(table: list[Row]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from isostate.report import fits, fitted, hover, labels, style, traces
 from isostate.report import rows as runs
-from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
+from isostate.report.controls import evaluated, place_controls
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, empty, figure
 
@@ -30,19 +30,12 @@ def law_of_each_family(table: list[Row], laws: list[dict[str, Any]]) -> Figure:
     if not finished:
         words = "No run has finished yet. A [[sweep]] over several states of each mixer fills a panel each."
         return empty("families", TITLE, CAPTION, words)
-    controls = [
-        *shared_controls(finished),
-        train_context_control(finished, "select"),
-        eval_context_control(finished),
-    ]
-
-    def members(size: Any, condition: Any, train_context: int, eval_context: int) -> list[Row]:
-        return runs.evaluated_at(select(finished, size, condition, train_context), eval_context)
+    controls = place_controls(finished)
 
     def draw(**at: Any) -> View:
-        return _view(members(**at), finished, laws, **at)
+        return _view(evaluated(finished, **at), finished, laws, **at)
 
-    return figure("families", TITLE, CAPTION, controls, draw, lambda **at: len(members(**at)))
+    return figure("families", TITLE, CAPTION, controls, draw, lambda **at: len(evaluated(finished, **at)))
 
 
 def panels_of(families: list[str]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from isostate.report import hover, labels, questions, style, traces
 from isostate.report import rows as runs
-from isostate.report.controls import eval_context_control, select, shared_controls, train_context_control
+from isostate.report.controls import evaluated, place_controls
 from isostate.report.law_panels import GATED
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, empty, figure
@@ -36,19 +36,12 @@ def beside_published(table: list[Row]) -> Figure:
     if not finished:
         words = "No run has finished yet, so there is nothing to hold beside the published points."
         return empty("published", TITLE, CAPTION, words)
-    controls = [
-        *shared_controls(finished),
-        train_context_control(finished, "select"),
-        eval_context_control(finished),
-    ]
-
-    def members(size: Any, condition: Any, train_context: int, eval_context: int) -> list[Row]:
-        return runs.evaluated_at(select(finished, size, condition, train_context), eval_context)
+    controls = place_controls(finished)
 
     def draw(**at: Any) -> View:
-        return _view(members(**at), finished, at["eval_context"])
+        return _view(evaluated(finished, **at), finished, at["eval_context"])
 
-    return figure("published", TITLE, CAPTION, controls, draw, lambda **at: len(members(**at)))
+    return figure("published", TITLE, CAPTION, controls, draw, lambda **at: len(evaluated(finished, **at)))
 
 
 def _view(members: list[Row], finished: list[Row], context: int) -> View:
