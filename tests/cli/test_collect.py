@@ -47,6 +47,18 @@ def test_a_fresh_clone_trains_nothing_reads_no_text_and_needs_no_torch(clone, ca
     assert json.loads(capsys.readouterr().out)["counts"] == {"done": 3}
 
 
+def test_the_plan_of_a_fresh_clone_counts_what_the_records_hold_as_finished(clone, capsys):
+    assert main(["plan", "tiny.toml", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["status"] for row in answer["runs"]] == ["done"] * 3
+    assert answer["total_s"] == 0.0
+    assert not (clone / "runs" / "tiny").exists()
+    path = clone / "records" / "tiny.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert main(["plan", "tiny.toml"]) == 0
+    assert "1 run to train of 3" in capsys.readouterr().out
+
+
 def test_collected_again_from_what_was_restored_the_file_is_the_same(clone, capsys):
     before = (clone / "records" / "tiny.jsonl").read_bytes()
     assert main(["run", "tiny.toml"]) == 0

@@ -19,10 +19,14 @@ def steps_take_a_tenth_of_a_second(monkeypatch):
     )
 
 
+def result_in(folder):
+    return lambda run_id: RunDirectory(folder / "tiny" / run_id).result()
+
+
 def plan_of(folder, **tables):
     study = tiny.study(tiny.corpus(folder / "text"), **tables)
     data = prepare_data(study, folder / "cache")
-    return make_plan(study, data, folder / "tiny", folder / "steps.json", "tiny.toml")
+    return make_plan(study, data, result_in(folder), folder / "steps.json", "tiny.toml")
 
 
 def test_a_plan_has_a_row_a_run_with_what_it_costs(tmp_path):
@@ -84,7 +88,7 @@ def test_every_text_is_prepared_and_has_a_fingerprint_of_its_own(tmp_path):
     study = tiny.study(tiny.corpus(tmp_path / "text"), text=[{}, {"dilution": 1}])
     data = prepare_data(study, tmp_path / "cache")
     assert len({text.fingerprint for text in data.values()} - {""}) == 2
-    plan = make_plan(study, data, tmp_path / "tiny", tmp_path / "steps.json", "tiny.toml")
+    plan = make_plan(study, data, result_in(tmp_path), tmp_path / "steps.json", "tiny.toml")
     assert {cell.config.data.fingerprint for cell in plan.cells} == {text.fingerprint for text in data.values()}
     assert {row["corpus"] for row in plan.rows()} == set(data)
     other = dict.fromkeys(data, "0" * 64)

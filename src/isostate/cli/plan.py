@@ -10,6 +10,7 @@ from rich.table import Table
 from isostate.cli import show
 from isostate.cli.options import RUNS, JobsOption, JsonOption, RunsOption, SetOption, StudyArgument, cache_of, jobs_for
 from isostate.records import RunDirectory
+from isostate.study.committed import all_beside, recorded_result
 from isostate.study.file import read_study
 
 
@@ -22,17 +23,26 @@ def plan(
 ) -> int:
     """What would run: parameters, state, FLOPs, memory, predicted time. Trains nothing."""
     from isostate.report.fits import DRAWN_LAWS
-    from isostate.study.plan import check_study, make_plan, makespan, prepare_data
+    from isostate.study.plan import check_study, known_data, make_plan, makespan
 
     file = read_study(study, set_ or ())
     checked = check_study(file, DRAWN_LAWS)
     jobs = jobs_for(jobs, checked.train.threads)
     study_dir, cache = runs / checked.name, cache_of(runs)
-    data = prepare_data(checked, cache / "data")
-    planned = make_plan(checked, data, study_dir, cache / "steps.json", str(study))
+    committed = all_beside(file)
+
+    def result_of(run_id: str) -> dict[str, Any] | None:
+        return RunDirectory(study_dir / run_id).result() or recorded_result(committed, run_id)
+
+    planned = make_plan(
+        checked, known_data(checked, committed, cache / "data"), result_of, cache / "steps.json", str(study)
+    )
     rows = planned.rows()
     for row in rows:
-        row["status"] = RunDirectory(study_dir / row["run_id"]).status() if row["run_id"] else "pending"
+        run_id = row["run_id"]
+        recorded = recorded_result(committed, run_id) if run_id else None
+        here = RunDirectory(study_dir / run_id).status() if run_id else "pending"
+        row["status"] = here if recorded is None else recorded["status"]
     missing = [row["predicted_s"] for row in rows if row["status"] not in ("done", "diverged")]
     total_s = makespan(missing, jobs) if missing else 0.0
     if json:

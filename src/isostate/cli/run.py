@@ -18,7 +18,7 @@ from isostate.cli.progress import display_for
 from isostate.cli.report import refresh, show_answer, up_to_date
 from isostate.config import UserError
 from isostate.records import Committed, StudyLock
-from isostate.study.committed import all_beside, committed_of, covers, data_of, restore_whole
+from isostate.study.committed import all_beside, committed_of, covers, restore_whole
 from isostate.study.file import StudyFile, read_study
 from isostate.study.remember import finished, plan_of
 
@@ -97,7 +97,7 @@ def _train(
     """Everything that needs torch. Nothing is written to the study's folder before the study has been checked whole."""
     from isostate.report.fits import DRAWN_LAWS
     from isostate.study.execute import Outcome
-    from isostate.study.plan import check_study, prepare_data, texts_of
+    from isostate.study.plan import check_study, known_data
     from isostate.study.session import Session, carry_out
 
     study = check_study(file, DRAWN_LAWS)
@@ -108,11 +108,8 @@ def _train(
         display({"event": "waiting", "message": message})
 
     try:
-        data = texts_of(study)
         committed = all_beside(file)
-        data = data_of(committed, data)
-        if not all(text.fingerprint for text in data.values()):
-            data = prepare_data(study, cache / "data", {name: text.fingerprint for name, text in data.items()})
+        data = known_data(study, committed, cache / "data")
         study_dir.mkdir(parents=True, exist_ok=True)
         with StudyLock(study_dir, say):
             if not retry_diverged and _finished(file, runs):  # by whoever held the lock

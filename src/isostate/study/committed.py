@@ -71,6 +71,11 @@ def all_beside(file: StudyFile) -> list[Committed]:
     return [*([] if own is None else [own]), *(read_committed(path) for path in others)]
 
 
+def recorded_result(committed: Sequence[Committed], run_id: str) -> dict[str, Any] | None:
+    """The run's result in the first of the records that hold it."""
+    return next((one.records[run_id]["result"] for one in committed if run_id in one.records), None)
+
+
 def covers(committed: Committed, file: StudyFile) -> bool:
     """Whether the records are every run that the file, as it stands, asks for."""
     study = committed.study

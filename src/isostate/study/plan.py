@@ -15,8 +15,9 @@ from isostate.config import UserError, nearest
 from isostate.costs import peak_train_bytes
 from isostate.data import DataConfig, check_context, prepare
 from isostate.model import knob_of
-from isostate.records import RunDirectory
+from isostate.records import Committed
 from isostate.study.calibrate import StepTime, shape_of, step_times
+from isostate.study.committed import data_of
 from isostate.study.config import StudyConfig
 from isostate.study.file import StudyFile
 from isostate.study.grid import Cell, expand
@@ -26,6 +27,7 @@ from isostate.train import RunConfig, facts_of
 Row = dict[str, Any]
 Progress = Callable[[str, float], None]
 Texts = dict[str, DataConfig]  # by what DataConfig calls `text`
+ResultOf = Callable[[str], dict[str, Any] | None]  # by run id; None where there is none yet
 
 
 def _silent(stage: str, share: float) -> None:
@@ -110,8 +112,16 @@ def texts_of(study: StudyConfig) -> Texts:
     return {data.text: data for data in longest}
 
 
-def make_plan(study: StudyConfig, data: Texts, study_dir: Path, cache: Path, where: str) -> Plan:
-    """Measures what is not in the cache yet; reads the results of tuning runs in `study_dir`; trains nothing."""
+def known_data(study: StudyConfig, committed: Sequence[Committed], cache: Path) -> Texts:
+    """Every text with its fingerprint: the records' where they have all of them, else the texts are prepared."""
+    data = data_of(committed, texts_of(study))
+    if all(text.fingerprint for text in data.values()):
+        return data
+    return prepare_data(study, cache, {name: text.fingerprint for name, text in data.items()})
+
+
+def make_plan(study: StudyConfig, data: Texts, result_of: ResultOf, cache: Path, where: str) -> Plan:
+    """Measures what is not in the cache yet; asks for the results of tuning runs by their ids; trains nothing."""
     cells, notices = expand(study, where, {name: text.fingerprint for name, text in data.items()})
     times = step_times(cells, cache)
     if not study.train.tuned:
@@ -122,7 +132,7 @@ def make_plan(study: StudyConfig, data: Texts, study_dir: Path, cache: Path, whe
         tuning = tuning_cells(cells, study.train.lr_grid, study.seeds[0], study.train.lr_for, known)
         if results.keys() == {cell.run_id for cell in tuning}:
             break
-        results = {cell.run_id: RunDirectory(study_dir / cell.run_id).result() for cell in tuning}
+        results = {cell.run_id: result_of(cell.run_id) for cell in tuning}
         known = {run_id: result for run_id, result in results.items() if result is not None}
     if len(known) < len(results):
         return Plan(data, tuning, cells, {}, False, times, notices)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def carry_out(session: Session) -> Outcome:
         _restore(session, rows, retried)
         if session.retry_diverged:
             retried |= _clear_diverged(session, rows, retried)
-        missing = [row for row in rows if _result(session, row) is None]
+        missing = [row for row in rows if _result(session, row["run_id"]) is None]
         session.emit(
             {
                 "event": "plan",
@@ -64,7 +65,7 @@ def carry_out(session: Session) -> Outcome:
         )
         if missing:
             _merge(outcome, _train(session, plan, missing))
-        unfinished = [row for row in rows if _result(session, row) is None]
+        unfinished = [row for row in rows if _result(session, row["run_id"]) is None]
         if plan.settled or unfinished or outcome.problem or outcome.stopped:
             return outcome
 
@@ -72,13 +73,12 @@ def carry_out(session: Session) -> Outcome:
 def _planned(session: Session) -> Plan:
     """The plan as far as it is known now, remembered in the study's folder."""
     steps = session.cache / "steps.json"
-    plan = make_plan(session.study, session.data, session.study_dir, steps, str(session.file.path))
-    notices = plan.notices + _strangers(session.study_dir, plan)
-    remembered = {"settled": plan.settled, "rates": plan.rates, "notices": notices, "runs": plan.rows()}
+    plan = make_plan(session.study, session.data, partial(_result, session), steps, str(session.file.path))
+    remembered = {"settled": plan.settled, "rates": plan.rates, "notices": plan.notices, "runs": plan.rows()}
     write_plan(
         session.study_dir, session.file, {name: text.to_dict() for name, text in session.data.items()}, remembered
     )
-    for notice in notices:
+    for notice in [*plan.notices, *_strangers(session.study_dir, plan)]:
         session.emit({"event": "notice", "message": notice})
     return plan
 
@@ -112,7 +112,8 @@ def _clear_diverged(session: Session, rows: list[Row], already: set[str]) -> set
     """Removes the records of diverged runs, once, so that they train again from the beginning."""
     cleared = set()
     for row in rows:
-        run_id, result = row["run_id"], _result(session, row)
+        run_id = row["run_id"]
+        result = _result(session, run_id)
         if run_id not in already and result is not None and result["status"] == "diverged" and row["role"] == "sweep":
             folder = session.study_dir / run_id
             shutil.rmtree(folder.rename(durable.temporary_name(folder)))
@@ -130,8 +131,8 @@ def _strangers(study_dir: Path, plan: Plan) -> list[str]:
     return [f"{study_dir} holds {len(strangers)} runs that the study file no longer asks for: {advice}"]
 
 
-def _result(session: Session, row: Row) -> dict[str, Any] | None:
-    return RunDirectory(session.study_dir / row["run_id"]).result()
+def _result(session: Session, run_id: str) -> dict[str, Any] | None:
+    return RunDirectory(session.study_dir / run_id).result()
 
 
 def _merge(outcome: Outcome, stage: Outcome) -> None:
