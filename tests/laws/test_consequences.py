@@ -1,5 +1,7 @@
 """What follows from a law: each formula against what defines it, and intervals that hold the truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from isostate.laws.consequences import (
     state_for_context,
     state_for_params,
 )
+from isostate.laws.result import Interval
 from tests.laws.planted import PLANTED
 
 PLAIN = {"objective": "squares-log", "profile_points": 0, "holdout": None}
@@ -48,6 +51,12 @@ def test_at_the_state_for_a_context_forgetting_costs_what_the_finite_context_doe
     rise = np.log(state_for_context(fit, 1e4).value / state_for_context(fit, 1e3).value) / np.log(10)
     key = "state_exponent" if name == "state-context" else "state_exponent_in_context"
     assert rise == pytest.approx(fit.derived[key].value)
+
+
+def test_an_exponent_of_the_state_next_to_nought_asks_for_infinitely_many_elements():
+    fit = fitted("state-context")
+    flat = replace(fit, params={**fit.params, "beta": Interval(1e-5), "B": Interval(10 * fit.values["H"])})
+    assert state_for_context(flat, 4096.0).value == np.inf
 
 
 def test_factor_and_exponent_give_the_state_for_a_context():

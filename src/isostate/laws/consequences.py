@@ -27,7 +27,8 @@ def follows(fit: Fit, rule: Rule) -> Interval:
     """Any function of the parameters, with its interval."""
     if not fit.params:
         raise UserError(f"the fit of {fit.law.name!r} failed ({fit.alarms[0]}); nothing follows from it")
-    value = float(np.asarray(rule(fit.values)))
+    with np.errstate(all="ignore"):  # an exponent next to 0 asks for more than floats can count: infinitely many
+        value = float(np.asarray(rule({name: np.float64(given) for name, given in fit.values.items()})))
     if fit.draws is None:
         return Interval(value)
     tail = (1 - fit.level) / 2 if fit.tail is None else fit.tail

@@ -77,8 +77,7 @@ def _best(name: str, fit: Fit, x: dict[str, list[float]]) -> list[dict[str, Any]
     if not fit.params:
         return []
     column = x["T" if name == "state-context" else "N"]
-    with np.errstate(all="ignore"):
-        found = {value: STAR[name](fit, np.float64(value)) for value in sorted(set(column))}
+    found = {value: STAR[name](fit, value) for value in sorted(set(column))}
     return [
         {"x": value, **{key: star.to_dict()[key] for key in ("value", "low", "high")}}
         for value, star in found.items()
