@@ -44,6 +44,11 @@ def test_a_family_is_tuned_on_its_smallest_model_and_middle_state(cells):
     assert knobs == [4, 4, 4, 4, 4, 4]  # window 2 4 8 16: the lower middle; head_dim 2 4 8: the middle
 
 
+def test_it_is_tuned_at_the_middle_of_its_contexts():
+    contexts = tiny.study(sweep=[{"mixer": "window", "window": [2]}], data={"context": [8, 32, 16, 4]})
+    assert {cell.config.data.context for cell in tuning_cells(expand(contexts, "")[0], GRID, 0)} == {8}
+
+
 def test_the_lowest_loss_at_the_longest_context_wins(cells):
     tuning = tuning_cells(cells, GRID, 3)
     rates, notices = choose_rates(tuning, results_of(tuning, {"window": [3.0, 2.0, 2.5], "power-2": [5, 4, 6]}), GRID)

@@ -1,5 +1,5 @@
-"""lr = "tune": the learning rate of each family, from ordinary runs on its first text, smallest model, middle state.
-The smallest is of the sizes whose `lr_share` is 1, if there is one.
+"""lr = "tune": the learning rate of each family, from ordinary runs on its first text, smallest model, middle context
+and middle state. The smallest is of the sizes whose `lr_share` is 1, if there is one; of two middles it is the lower.
 
 Rates are tried from the middle of the grid on, until both neighbours of the best were tried or it is the grid's end.
 The best is used at every state and, times its `lr_share`, every size of the family: cheap, and the same favour for all
@@ -39,12 +39,15 @@ def tuning_cells(
 
 
 def _at_one_place(cells: Sequence[Cell], family: str) -> list[Cell]:
-    """The family on its first text, at its smallest size and context: a cell a state, in their order."""
+    """The family on its first text, at its smallest size and middle context: a cell a state, in their order."""
     members = [cell for cell in cells if cell.family == family]
     members = [cell for cell in members if cell.config.data.text == members[0].config.data.text]
     members = [cell for cell in members if cell.lr_share == 1] or members
-    smallest = min(_place(cell) for cell in members)
-    states = {cell.state: cell for cell in members if _place(cell) == smallest}
+    smallest = min(_size(cell) for cell in members)
+    members = [cell for cell in members if _size(cell) == smallest]
+    contexts = sorted({cell.config.data.context for cell in members})
+    middle = contexts[(len(contexts) - 1) // 2]
+    states = {cell.state: cell for cell in members if cell.config.data.context == middle}
     return [states[state] for state in sorted(states)]
 
 
@@ -134,9 +137,9 @@ def families(cells: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(cell.family for cell in cells))
 
 
-def _place(cell: Cell) -> tuple[int, int, int]:
+def _size(cell: Cell) -> tuple[int, int]:
     model = cell.config.model
-    return model.n_layers * model.d_model**2, model.n_layers, cell.config.data.context
+    return model.n_layers * model.d_model**2, model.n_layers
 
 
 def _loss(result: dict[str, Any]) -> float:
