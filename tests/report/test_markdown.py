@@ -24,7 +24,11 @@ def told():
     rows.append(studies.diverged(family="window", state=999))
     for row in rows:
         row["config"]["train"] = {"threads": 1}
-    return {**numbers.of_study(rows, fit_laws(rows, studies.STUDY)), "missing": [], "tuned": {"window": 0.004}}
+    return {
+        **numbers.of_study(rows, fit_laws(rows, studies.STUDY)),
+        "missing": [],
+        "tuned": {"window": {"4": 0.004, "16": 0.004, "64": 0.016}},
+    }
 
 
 def cells(text: str) -> list[list[str]]:
@@ -89,7 +93,12 @@ def test_effects_pairs_rates_costs_and_losses(told):
     assert pair[0] == "power-2 less window"
     assert pair[-1] == "power-2"
     assert pair[1] == "2.05K to 65.5K"
-    assert cells(markdown.rates(told))[2:] == [["power-2", "–", "0.003"], ["window", "0.004", "0.003"]]
+    assert cells(markdown.rates(told))[2:] == [
+        ["power-2", "–", "0.003"],
+        ["window", "0.004 (4, 16); 0.016 (64)", "0.003"],
+    ]
+    softmax = {"tuned": {"softmax": {"0": 0.004}}, "rates": {"softmax": [0.004]}}
+    assert cells(markdown.rates(softmax))[2:] == [["softmax", "0.004", "0.004"]]
     (spent,) = cells(markdown.hours({"01": told}))[2:]
     assert spent == ["01", "43", "1", "0", f"{told['core_hours']:.2f}"]
     twice = cells(markdown.hours({"01": told, "03": told}))[-1]

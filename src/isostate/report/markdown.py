@@ -178,14 +178,23 @@ def equal_state(numbers: Numbers) -> str:
 
 
 def rates(numbers: Numbers) -> str:
-    """The learning rates that were tuned, or all that the drawn runs of a family have."""
+    """The learning rates that were tuned and at which states, and all that the drawn runs of a family have."""
     tuned = numbers.get("tuned") or {}
-    head = ["family", "tuned", "of the runs shown"]
+    head = ["family", "tuned (at these values of the knob)", "of the runs shown"]
     rows = [
-        [family, f"{tuned[family]:g}" if family in tuned else NOTHING, ", ".join(f"{rate:g}" for rate in found)]
+        [family, _tuned(tuned.get(family, {})), ", ".join(f"{rate:g}" for rate in found)]
         for family, found in numbers["rates"].items()
     ]
     return table(head, rows)
+
+
+def _tuned(by_knob: Mapping[str, float]) -> str:
+    """'0.004 (4, 16); 0.016 (64)' of a plan's rates by the knob's value; without a knob the rate alone."""
+    knobs: dict[float, list[int]] = {}
+    for knob, rate in by_knob.items():
+        knobs.setdefault(rate, []).append(int(knob))
+    at = {rate: ", ".join(f"{knob:,}" for knob in sorted(found) if knob) for rate, found in sorted(knobs.items())}
+    return "; ".join(f"{rate:g} ({found})" if found else f"{rate:g}" for rate, found in at.items()) or NOTHING
 
 
 def hours(every: Mapping[str, Numbers]) -> str:
