@@ -210,7 +210,7 @@
   }
 
   function controlElement(figure, control, choose) {
-    const box = element("div", "control " + control.kind);
+    const box = element("div", control.options.length > 1 ? "control " + control.kind : "control");
     const name = figure.id + "-" + control.key;
     const label = box.appendChild(element("label", "label", control.label));
     if (control.options.length === 1) {
