@@ -29,6 +29,7 @@ from isostate.study.file import read_study
 HERE = Path(__file__).parent
 TEMPLATE = HERE / "article.md"
 ARTICLE = HERE.parents[1] / "docs" / "state-scaling.md"
+DRAWS = 2_000  # of each state law's bootstrap
 
 
 def with_records(folder: Path = HERE) -> list[Path]:
@@ -43,7 +44,7 @@ def read(path: Path) -> tuple[Study, dict[str, Any]]:
     if committed is None:
         raise UserError(f"{path}: no records in {file.records}; run it, then isostate collect {path}")
     table = table_of(committed)
-    study = Study(str(file.name), table, fit_laws(table, file.values))
+    study = Study(str(file.name), table, fit_laws(table, file.values, bootstrap=DRAWS))
     told = {
         "study": study.name,
         "missing": committed.missing,

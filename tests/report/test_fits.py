@@ -22,6 +22,14 @@ def test_planted_exponents_come_back_within_their_intervals():
     assert abs(alpha["value"] - studies.FAMILIES["power-2"][2]) < 0.05
 
 
+def test_a_bootstrap_stands_beside_the_profiles_intervals_and_changes_nothing_else():
+    plain, drawn = (fits.fit_laws(studies.small(), studies.STUDY, bootstrap=draws)[0] for draws in (0, 200))
+    assert plain["bootstrap"] == {}
+    alpha = drawn["bootstrap"]["alpha"]
+    assert alpha["low"] < studies.FAMILIES["power-2"][2] < alpha["high"]
+    assert {**drawn, "bootstrap": {}} == plain
+
+
 def test_a_law_joins_only_runs_of_one_size_context_and_condition():
     table = [*studies.full(), studies.run(steps=3_000)]
     for group, members in fits.groups(fits.runs.drawn(table)):

@@ -17,11 +17,13 @@ from isostate.report.rows import Row
 DRAWN_LAWS = ("state", *VARIED)  # laws whose x the page can take from a row
 
 
-def fit_laws(table: list[Row], study: dict[str, Any]) -> list[dict[str, Any]]:
+def fit_laws(table: list[Row], study: dict[str, Any], bootstrap: int = 0) -> list[dict[str, Any]]:
     """Entries of laws.json: a dict of `Fit.to_dict()` with its "group", for each law that the study asks for.
 
     A group is what a law holds equal: family, model size, training and evaluation context, condition. The fit of a
     group that cannot carry a law is an entry with alarms and advice. Raises UserError for a law the page cannot fit.
+    The laws in the state alone have profile intervals; the `bootstrap` that checks them, of that many draws over seeds
+    and points, takes seven times as long as the fit.
     """
     entries = []
     for spec in study["fit"]:
@@ -34,8 +36,7 @@ def fit_laws(table: list[Row], study: dict[str, Any]) -> list[dict[str, Any]]:
         for group, members in groups(runs.drawn(table)):
             context = group["eval_context"]
             states, losses = [runs.state(row) for row in members], [runs.final_loss(row, context) for row in members]
-            # the page shows profile intervals; the bootstrap that checks them takes seven times as long
-            fit = laws.fit_state(states, losses, bootstrap=0)
+            fit = laws.fit_state(states, losses, bootstrap=bootstrap)
             entries.append({"group": group, **fit.to_dict()})
     return entries
 
