@@ -63,6 +63,34 @@ def test_a_budget_takes_the_longest_context_that_was_evaluated_by_then():
     assert reached_within(row, row["curve"][3]["train_s"]) == row["curve"][3]["eval"]["1024"]
 
 
+def decaying(row: dict, at: int = 500) -> dict:
+    """A run whose rate falls from this update on."""
+    train = {"schedule": "wsd", "steps": 1_000, "warmup_steps": 0, "decay_share": 1.0 - at / 1_000}
+    return {**row, "config": {**row["config"], "train": train}}
+
+
+def test_a_budget_ends_where_the_rate_begins_to_decay():
+    """A cheap setting that had decayed was held against a dear one that had not."""
+    cheap, dear = (decaying(studies.run(state=state)) for state in (2_048, 65_536))
+    budget = dear["curve"][9]["train_s"]  # half of its updates: the cheap one has done all of its own
+    assert cheap["curve"][-1]["train_s"] < budget
+    undecayed = {row["run_id"]: row["curve"][9]["eval"]["1024"] for row in (cheap, dear)}
+    assert reached_within(cheap, budget) == undecayed[cheap["run_id"]]
+    assert reached_within(cheap, budget) > cheap["curve"][-1]["eval"]["1024"]
+    (shown,) = opened(at_a_time_budget([cheap, dear]))["data"][0]["z"]
+    assert shown == list(undecayed.values())
+
+
+def test_a_budget_shows_the_runs_at_the_drawn_rate_alone():
+    rows = [studies.run(seed=seed) for seed in (0, 1)]
+    tried = studies.run(lr=0.03, run_id="0" * 16)
+    tried["curve"] = [
+        {**point, "eval": {key: loss + 1 for key, loss in point["eval"].items()}} for point in tried["curve"]
+    ]
+    ((shown,),) = opened(at_a_time_budget([*rows, tried]))["data"][0]["z"]
+    assert shown == sum(row["curve"][-1]["eval"]["1024"] for row in rows) / 2
+
+
 def test_the_slider_ends_with_every_run_done_and_begins_with_the_first_evaluation():
     table = grid()
     figure = at_a_time_budget(table)

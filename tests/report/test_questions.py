@@ -71,6 +71,24 @@ def test_at_each_budget_the_best_setting_so_far():
     assert told[0]["settings"] < last["settings"] == 4
 
 
+def test_at_each_budget_nothing_is_read_after_its_rate_decayed():
+    rows = [studies.run(state=state, predicted_a100_step_s=1e-3 * state) for state in (2_048, 65_536)]
+    for row in rows:
+        row["config"]["train"] = {"schedule": "wsd", "steps": 1_000, "warmup_steps": 0, "decay_share": 0.5}
+    small, large = (row["curve"][9]["eval"]["1024"] for row in rows)
+    assert large < small
+    for clock in ("here", "a100"):
+        last = questions.at_budgets(rows, clock)[-1]
+        assert (last["state"], last["loss"], last["settings"]) == (65_536, large, 2)
+    assert questions.at_budgets(rows, "a100")[-1]["seconds"] == pytest.approx(0.5 * 1_000 * 65.536, rel=0.05)
+
+
+def test_at_each_budget_seeds_are_averaged():
+    rows = [studies.run(seed=seed) for seed in (0, 1, 2)]
+    last = questions.at_budgets(rows, "here")[-1]
+    assert last["loss"] == pytest.approx(sum(row["curve"][-1]["eval"]["1024"] for row in rows) / 3)
+
+
 def test_texts_are_compared_by_what_a_doubling_of_state_gains_answers_apart():
     rows = []
     for text, slope in (("bard", 0.05), ("bard + recall", 0.2)):

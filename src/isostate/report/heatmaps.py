@@ -6,7 +6,7 @@ import math
 from statistics import fmean
 from typing import Any
 
-from isostate.report import hover, labels, style
+from isostate.report import hover, labels, reading, style
 from isostate.report import rows as runs
 from isostate.report.controls import shared_controls
 from isostate.report.rows import Row
@@ -20,11 +20,12 @@ CAPTION = (
 BUDGET_TITLE = "Training context against state, at a time budget"
 BUDGET_CAPTION = (
     "Held-out loss at the longest context that a run had been evaluated at when the time was up; seconds of training "
-    "on the machine that ran it. The colours are scaled to each budget."
+    "on the machine that ran it. A run counts until its learning rate begins to decay: one that had decayed is not "
+    "held against one that had not. The colours are scaled to each budget."
 )
-A100 = "predicted_a100_step_s"
 BUDGETS = 24  # stops of the slider
 CLOCKS = {"here": "training time, as measured", "a100": "training time on an A100, predicted"}
+AXES: dict[str, reading.Axis] = {"here": "seconds", "a100": "a100"}
 A100_NOTE = (
     "Predicted by the cost model's roofline in bf16, not measured: launches, which small models wait for, left out."
 )
@@ -41,7 +42,7 @@ def context_against_state(table: list[Row]) -> Figure:
 
     def draw(size: Any, condition: Any, family: str) -> View:
         chosen = _of_family(runs.evaluated_at(finished, longest), size, condition, family)
-        cells = _cells(chosen, lambda row: runs.final_loss(row, longest))
+        cells = cells_of(chosen, lambda row: runs.final_loss(row, longest))
         return _heat_view(chosen, cells, _of_family(diverged, size, condition, family), longest)
 
     def weigh(size: Any, condition: Any, family: str) -> int:
@@ -52,12 +53,12 @@ def context_against_state(table: list[Row]) -> Figure:
 
 def at_a_time_budget(table: list[Row]) -> Figure:
     """What each run had reached after so many seconds: the slider's budgets are spaced evenly in their logarithm."""
-    timed = [row for row in table if row["status"] != "diverged" and _timed_evals(row)]
+    timed = timed_runs(table)
     if not timed:
         words = "No timed evaluation yet. A study with [eval] every, several training contexts and states fills it."
         return empty("budget", BUDGET_TITLE, BUDGET_CAPTION, words)
-    longest = max(context for row in timed for _, context, _ in _timed_evals(row))
-    clocks = [clock for clock in CLOCKS if clock == "here" or all(row.get(A100) for row in timed)]
+    longest = max(int(context) for row in timed for point in row["curve"] for context in point["eval"])
+    clocks = [clock for clock in CLOCKS if clock == "here" or all(row.get(reading.A100) for row in timed)]
     all_stops = {clock: stops(timed, clock) for clock in clocks}
     count = max(len(budgets) for budgets in all_stops.values())
     told = [(place, _stop(all_stops, place)) for place in range(count)]
@@ -72,7 +73,7 @@ def at_a_time_budget(table: list[Row]) -> Figure:
         chosen = _of_family(timed, size, condition, family)
         reached = {row["run_id"]: loss for row in chosen if (loss := reached_within(row, seconds, clock)) is not None}
         within = [row for row in chosen if row["run_id"] in reached]
-        view = _heat_view(chosen, _cells(within, lambda row: reached[row["run_id"]]), [], longest)
+        view = _heat_view(chosen, cells_of(within, lambda row: reached[row["run_id"]]), [], longest)
         words = f"Budget: {labels.duration(seconds)}. {A100_NOTE if clock == 'a100' else ''}".strip()
         return {**view, "note": f"{words} {view['note']}".strip()} if "note" in view else view
 
@@ -82,21 +83,18 @@ def at_a_time_budget(table: list[Row]) -> Figure:
     return figure("budget", BUDGET_TITLE, BUDGET_CAPTION, controls, draw, weigh)
 
 
+def timed_runs(table: list[Row]) -> list[Row]:
+    """The runs that figures draw, and those that still train, if they were evaluated at a time that is known before
+    their rate decayed."""
+    kept = [*runs.drawn(table), *(row for row in table if row["status"] not in ("done", "diverged"))]
+    return [row for row in kept if row["curve"] and reading.points(row, "seconds")]
+
+
 def reached_within(row: Row, seconds: float, clock: str = "here") -> float | None:
-    """Loss at the longest context the run was evaluated at, by its last evaluation within the budget, or None."""
-    within = [entry for entry in _timed_evals(row, clock) if entry[0] <= seconds]
-    return within[-1][2] if within else None
-
-
-def _timed_evals(row: Row, clock: str = "here") -> list[tuple[float, int, float]]:
-    """(seconds, context, loss) of each timed evaluation, at the longest context that it had; seconds by the clock."""
-    found = []
-    for point in row["curve"]:
-        finite = {int(context): loss for context, loss in point["eval"].items() if loss is not None}
-        if finite and point["train_s"] is not None:
-            seconds = point["train_s"] if clock == "here" else point["step"] * row[A100]
-            found.append((seconds, max(finite), finite[max(finite)]))
-    return found
+    """Loss at the longest context the run was evaluated at, by its last undecayed evaluation within the budget, or
+    None."""
+    within = [loss for at, loss in reading.points(row, AXES[clock]) if at <= seconds]
+    return within[-1] if within else None
 
 
 def _stop(all_stops: dict[str, list[float]], place: int) -> str:
@@ -106,8 +104,8 @@ def _stop(all_stops: dict[str, list[float]], place: int) -> str:
 
 
 def stops(timed: list[Row], clock: str = "here") -> list[float]:
-    """Budgets in seconds by the clock, from the first evaluation to the last run's end."""
-    times = [seconds for row in timed for seconds, _, _ in _timed_evals(row, clock)]
+    """Budgets in seconds by the clock, from the first evaluation to the last before a decay."""
+    times = [seconds for row in timed for seconds, _ in reading.points(row, AXES[clock])]
     low, high = max(min(times), 1e-6), max(times)
     steps = [low * (high / low) ** (i / (BUDGETS - 1)) for i in range(BUDGETS)]
     rounded = sorted({_up(step) for step in steps})
@@ -115,7 +113,7 @@ def stops(timed: list[Row], clock: str = "here") -> list[float]:
 
 
 def _up(seconds: float) -> float:
-    """Rounded up to two digits, so that a run that ended is within the last budget."""
+    """Rounded up to two digits, so that the last evaluation is within the last budget."""
     unit = 10 ** (math.floor(math.log10(seconds)) - 1)
     return float(f"{math.ceil(seconds / unit * (1 - 1e-9)) * unit:.3g}")
 
@@ -130,7 +128,7 @@ def _of_family(table: list[Row], size: Any, condition: Any, family: str) -> list
     return [row for row in table if (row["family"], runs.size(row), runs.condition(row)) == wanted]
 
 
-def _cells(table: list[Row], loss: Any) -> dict[tuple[int, int], tuple[float, list[Row]]]:
+def cells_of(table: list[Row], loss: Any) -> dict[tuple[int, int], tuple[float, list[Row]]]:
     """(training context, state) -> (mean loss, runs)."""
     groups: dict[tuple[int, int], list[Row]] = {}
     for row in table:

@@ -37,7 +37,7 @@ def answers(table: list[Row]) -> Numbers:
         told |= {"contexts": contexts(table), "against_softmax": against_softmax(table)}
     if len(runs.sizes(finished)) > 1:
         told["at_compute"] = at_compute(table, budgets_of(finished))
-    clocks = ["here", *(["a100"] if all(row.get(heatmaps.A100) for row in finished) else [])]
+    clocks = ["here", *(["a100"] if all(row.get(reading.A100) for row in finished) else [])]
     told["at_budgets"] = [best for clock in clocks for best in at_budgets(table, clock)] if finished else []
     if len({row["corpus"] for row in finished}) > 1:
         told["by_text"] = by_text(table)
@@ -155,17 +155,19 @@ def at_compute(table: list[Row], budgets: Iterable[float]) -> list[Numbers]:
 
 
 def at_budgets(table: list[Row], clock: str) -> list[Numbers]:
-    """Question 4: for each family and stop of the page's slider the best training context and state; seconds by clock,
-    "here" as measured or "a100" as predicted."""
-    timed = [row for row in table if row["status"] != "diverged" and row["curve"]]
-    told = []
-    for seconds in heatmaps.stops(timed, clock):
+    """Question 4: for each family and stop of the page's slider the best training context and state, before any rate
+    decayed; seconds by clock, "here" as measured or "a100" as predicted."""
+    timed, told = heatmaps.timed_runs(table), []
+    for seconds in heatmaps.stops(timed, clock) if timed else []:
         for (family, size), rows in _by(timed, lambda row: (row["family"], runs.size(row))):
-            reached = {
-                (row["train_context"], runs.state(row)): loss
+            losses = {
+                row["run_id"]: loss
                 for row in rows
                 if (loss := heatmaps.reached_within(row, seconds, clock)) is not None
             }
+            within = [row for row in rows if row["run_id"] in losses]
+            cells = heatmaps.cells_of(within, lambda row, losses=losses: losses[row["run_id"]])
+            reached = {place: mean for place, (mean, _) in cells.items()}
             if reached:
                 context, state = min(reached, key=lambda place: (reached[place], place))
                 place = {"family": family, "size": runs.size_name(size), "clock": clock, "seconds": seconds}

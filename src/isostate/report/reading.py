@@ -1,4 +1,7 @@
-"""Runs read on the way: their loss after so many FLOPs or seconds, while the learning rate had not yet decayed."""
+"""Runs read on the way: their loss after so many FLOPs or seconds, while the learning rate had not yet decayed.
+
+Seconds are those of the machine that trained, or those that the cost model predicts of an A100.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Literal
 
 from isostate.report.rows import Row
 
-Axis = Literal["flops", "seconds"]
+Axis = Literal["flops", "seconds", "a100"]
+A100 = "predicted_a100_step_s"
 Points = list[tuple[float, float]]  # (FLOPs or seconds, loss at the longest context), by the first
 
 
@@ -17,14 +21,21 @@ def points(row: Row, axis: Axis) -> Points:
 
     A decay takes a run's loss down by more than states differ: what had decayed does not compare with what had not.
     """
-    until, a_step = last_undecayed(row), row["train_flops"] / row["steps"]
+    until = last_undecayed(row)
     found: Points = []
     for point in row["curve"]:
         finite = {int(context): loss for context, loss in point["eval"].items() if loss is not None}
-        if finite and point["step"] <= until and not (axis == "seconds" and point["train_s"] is None):
-            x = point["step"] * a_step if axis == "flops" else point["train_s"]
+        x = _at(row, point, axis)
+        if finite and point["step"] <= until and x is not None:
             found.append((x, finite[max(finite)]))
     return found
+
+
+def _at(row: Row, point: Row, axis: Axis) -> float | None:
+    """Where a point of a run's curve stands on the axis; None where its time was not taken."""
+    if axis == "seconds":
+        return None if point["train_s"] is None else float(point["train_s"])
+    return float(point["step"] * (row[A100] if axis == "a100" else row["train_flops"] / row["steps"]))
 
 
 def last_undecayed(row: Row) -> float:
