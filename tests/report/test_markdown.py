@@ -69,7 +69,19 @@ def test_laws_are_told_at_the_longest_context_or_another(told):
     assert mine[4].startswith(f"{alpha['value']:.4g}"[:5])
     assert mine[5] == f"{law['fallen_nats']:.4f}"
     assert len(rows) == 3
+    assert markdown.laws(told).splitlines()[1].endswith("| --- |")  # the warnings are words
     assert markdown.laws(told, "256") != markdown.laws(told)
+
+
+def test_a_law_on_a_bound_is_told_in_words_not_in_numbers(told):
+    law = next(law for law in told["laws"] if law["group"]["eval_context"] == 1024)
+    bound = {
+        **{key: value for key, value in law.items() if not key.endswith("_nats")},
+        "words": {"L_inf": "–", "A": "–", "alpha": "no power law: α at its bound, 8"},
+        "warnings": "α on its bound 8: not converged to a power law",
+    }
+    (row,) = cells(markdown.laws({"laws": [bound]}))[2:]
+    assert row[1:] == ["–", "–", bound["words"]["alpha"], "–", "–", bound["warnings"]]
 
 
 def test_hold_outs_stand_in_nats_and_in_noise(told):
@@ -89,6 +101,9 @@ def test_hold_outs_stand_in_nats_and_in_noise(told):
 def test_effects_pairs_rates_costs_and_losses(told):
     effects = cells(markdown.effects(told))[2:]
     assert {row[0] for row in effects} == {"power-2", "window"}
+    fall = told["effects"][0]["fall"]
+    assert effects[0][4] == f"+{fall['value']:.3f} [+{fall['low']:.3f}, +{fall['high']:.3f}]"
+    assert effects[0][6:] == ["0", "0"]  # the largest is the best
     (pair,) = cells(markdown.equal_state(told))[2:]
     assert pair[0] == "power-2 less window"
     assert pair[-1] == "power-2"

@@ -38,7 +38,7 @@ def test_a_number_a_table_and_a_claim_are_filled_in(found):
     )
     first, *rows = text.splitlines()
     assert first == "12 confirmed"
-    assert rows[2].startswith("| power-2 | 6 | 65.5K |")
+    assert rows[2].startswith("| power-2 | 6 | 65.5K | +0.")
 
 
 @pytest.mark.parametrize(

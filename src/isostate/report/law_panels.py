@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isostate.report import fits, fitted, hover, labels, style, traces
+from isostate.report import fits, fitted, hover, labels, law_words, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import evaluated, place_controls
 from isostate.report.rows import Row
@@ -16,9 +16,9 @@ from isostate.report.views import Figure, View, empty, figure
 TITLE = "The law of each family"
 CAPTION = (
     "A panel a family, all on the same axes: held-out loss against state, the fitted power law with its 95 % band, and "
-    "its floor L∞, dotted. Bars are the standard deviation over seeds. Hollow points were held out of a test fit; the "
-    "bar beside them is what it predicted there. In the note's words window is the KV cache transformer, linear the "
-    "head-varied one, power the multilinear one."
+    "its floor L∞, dotted, where the points tell one. Bars are the standard deviation over seeds. Hollow points were "
+    "held out of a test fit; the bar beside them is what it predicted there. In the note's words window is the KV "
+    "cache transformer, linear the head-varied one; power we take for the multilinear one."
 )
 GATED = "-gated"
 COLUMNS, NARROW = 3, 2
@@ -62,7 +62,7 @@ def _view(members: list[Row], finished: list[Row], laws: list[dict[str, Any]], *
             drawn = _family_traces(family, mine, law, look, at["eval_context"])
             data += [{**trace, "xaxis": f"x{place}", "yaxis": f"y{place}"} if place > 1 else trace for trace in drawn]
             heads.append(_head(family, law, look["color"]))
-            if law:
+            if law and law_words.has_floor(law):
                 floors[family] = law["params"]["L_inf"]["value"]
         titles.append("<br>".join(heads))
     losses = np.array([runs.final_loss(row, at["eval_context"]) for row in members])
@@ -89,8 +89,7 @@ def _head(family: str, law: dict[str, Any] | None, colour: str) -> str:
     name = f'<b><span style="color:{colour}">{labels.plotly_text(family)}</span></b>'
     if law is None:
         return f"{name} no law"
-    floor, alpha = (law["params"][key]["value"] for key in ("L_inf", "alpha"))
-    return f"{name} L∞ {floor:.2f}, α {alpha:.2f}"
+    return f"{name} {law_words.brief(law)}"
 
 
 def _family_traces(
@@ -114,12 +113,13 @@ def _family_traces(
 
 def _law_traces(family: str, law: dict[str, Any], look: dict[str, str], states: list[int]) -> list[dict[str, Any]]:
     curve, held = law["curve"], law["holdout"]
-    floor = law["params"]["L_inf"]["value"]
     drawn = [
         traces.band(curve["x"], curve["low"], curve["high"], look["color"]),
         traces.line(curve["x"], curve["y"], {**look, "dash": "solid"}),
-        traces.line([min(states), 1.3 * max(states)], [floor, floor], {**look, "dash": "dot"}, width=1.2),
     ]
+    if law_words.has_floor(law):
+        floor = law["params"]["L_inf"]["value"]
+        drawn.append(traces.line([min(states), 1.3 * max(states)], [floor] * 2, {**look, "dash": "dot"}, width=1.2))
     if held:
         place, ends = (1.12 * held["x"], held["predicted"]), (held["low"], held["high"])
         words = hover.of_holdout(labels.plotly_text(family), held)

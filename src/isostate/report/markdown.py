@@ -21,6 +21,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in ([_cell(cell) for cell in head], marks, *lines))
 
 
+def worded(text: str) -> str:
+    """The table with words in its last column, which are left-aligned."""
+    return text.replace("---: |\n", "--- |\n", 1)
+
+
 def _cell(text: str) -> str:
     return labels.plain(text).replace("|", "\\|")
 
@@ -33,7 +38,9 @@ def nats(value: float | None, digits: int = 3, sign: bool = False) -> str:
 
 
 def interval(found: Mapping[str, Any], digits: int = 3, sign: bool = False) -> str:
-    """'3.171 [3.165, 3.177]'."""
+    """'3.171 [3.165, 3.177]'; the value alone where no noise is known."""
+    if found["low"] is None:
+        return nats(found["value"], digits, sign)
     value, low, high = (nats(found[key], digits, sign) for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
@@ -82,17 +89,17 @@ def _setting(setting: Numbers) -> str:
 
 
 def laws(numbers: Numbers, evaluated: str = "") -> str:
-    """The state laws at one evaluated context, the longest by default: parameters with 95 % intervals, what is left."""
+    """The state laws at one evaluated context, the longest by default: parameters with 95 % intervals, what is left,
+    and in words what no number can be told of."""
     entries = _laws_at(numbers, evaluated)
     varying = places(entries)
     head = ["family", *heads(varying), "L∞ (nats)", "A", "α", "fallen (nats)", "left (nats)", "warnings"]
     rows = []
     for entry in entries:
-        params = entry["params"]
-        told = [value(params[name]) for name in ("L_inf", "A", "alpha")] if params else ["no fit", NOTHING, NOTHING]
+        told = [entry["words"][name] for name in ("L_inf", "A", "alpha")]
         gained = [nats(entry.get(name), 4) for name in ("fallen_nats", "left_nats")]
-        rows.append([entry["group"]["family"], *place(entry, varying), *told, *gained, str(len(entry["alarms"]))])
-    return table(head, rows)
+        rows.append([entry["group"]["family"], *place(entry, varying), *told, *gained, entry["warnings"] or NOTHING])
+    return worded(table(head, rows))
 
 
 def hold_outs(numbers: Numbers, evaluated: str = "") -> str:
@@ -137,19 +144,31 @@ def value(found: Numbers) -> str:
 
 
 def effects(numbers: Numbers) -> str:
-    """How far each family's loss falls over its states, in nats and in standard deviations of one run's seed."""
+    """What each family's loss gains from its smallest state to its largest, and what it loses again from its best."""
     entries = numbers["effects"]
     varying = places(entries)
-    head = ["family", *heads(varying), "states", "best state", "from worst to best (nats)", "in seed noise"]
-    rows = [
-        [
-            entry["family"], *place(entry, varying), str(len(entry["means"])), labels.decimal(entry["best_state"]),
-            nats(entry["fall_nats"], 4),
-            NOTHING if entry["fall_in_noise"] is None else f"{entry['fall_in_noise']:.0f}",
-        ]
-        for entry in entries
-    ]  # fmt: skip
+    head = [
+        "family",
+        *heads(varying),
+        "states",
+        "best state",
+        "gained, smallest to largest (nats)",
+        "in seed noise",
+        "lost, best to largest (nats)",
+        "in seed noise",
+    ]
+    rows = []
+    for entry in entries:
+        cells = [interval(entry["fall"], sign=True), _in_noise(entry["fall_in_noise"])]
+        lost = [interval(entry["rise"], sign=True), _in_noise(entry["rise_in_noise"])]
+        at_largest = str(entry["best_state"]) == list(entry["means"])[-1]
+        where = [str(len(entry["means"])), labels.decimal(entry["best_state"])]
+        rows.append([entry["family"], *place(entry, varying), *where, *cells, *(["0", "0"] if at_largest else lost)])
     return table(head, rows)
+
+
+def _in_noise(times: float | None) -> str:
+    return NOTHING if times is None else nats(times, 1, sign=True)
 
 
 def equal_state(numbers: Numbers) -> str:
@@ -167,7 +186,7 @@ def equal_state(numbers: Numbers) -> str:
     ]
     rows = []
     for entry in entries:
-        noise = NOTHING if entry["in_noise"] is None else nats(entry["in_noise"], 1, sign=True)
+        noise = _in_noise(entry["in_noise"])
         cells = [
             f"{labels.decimal(entry['low'])} to {labels.decimal(entry['high'])}",
             interval(entry["difference"], 4, sign=True), noise, f"{entry['ahead']} of {entry['of']}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import fmean, stdev
 from typing import Any
 
-from isostate.report import claims, seeds
+from isostate.report import claims, law_words, seeds
 from isostate.report import rows as runs
 from isostate.report.best_state import CLAIMED
 from isostate.report.fits import of_state
@@ -49,40 +49,63 @@ def seed_noise(finished: list[Row], context: int | None = None) -> Numbers:
 
 
 def effects(finished: list[Row], noise: Numbers) -> list[Numbers]:
-    """For each family, size, context and condition: from the worst to the best mean over states, in nats and noise."""
-    found: dict[tuple, dict[int, list[float]]] = {}
+    """For each family, size, context and condition: the mean at every state, what is gained from the smallest state to
+    the largest, and what of it is lost again from the best to the largest; in nats with an interval, and in noise."""
     longest = max(runs.eval_contexts(finished), default=0)
-    for row in runs.evaluated_at(finished, longest):
-        place = runs.cell(row)[:-1]
-        found.setdefault(place, {}).setdefault(runs.state(row), []).append(runs.final_loss(row, longest))
+    means = seeds.means(
+        runs.evaluated_at(finished, longest), runs.cell, lambda row: runs.final_loss(row, longest), _known(noise)
+    )
     every = runs.conditions(finished)
     told = []
-    for (family, size, context, condition), states in sorted(found.items(), key=str):
-        means = {state: fmean(losses) for state, losses in states.items()}
-        fall = max(means.values()) - min(means.values())
-        group = {"family": family, "size": runs.size_name(size), "train_context": context}
+    for place in sorted({setting[:-1] for setting in means.values}, key=str):
+        family, size, context, condition = place
+        at = {state: means.values[*place, state] for *where, state in sorted(means.values) if tuple(where) == place}
+        smallest, largest = min(at), max(at)
+        best = min(at, key=lambda state: (at[state], state))
         told.append(
-            group
-            | {
+            {
+                "family": family,
+                "size": runs.size_name(size),
+                "train_context": context,
                 "condition": runs.condition_label(condition, every),
-                "means": {str(state): means[state] for state in sorted(means)},
-                "best_state": min(means, key=lambda state: (means[state], state)),
-                "fall_nats": fall,
-                "fall_in_noise": fall / noise["sd"] if noise["sd"] else None,
+                "means": {str(state): mean for state, mean in at.items()},
+                "best_state": best,
+                **_difference("fall", means, (*place, smallest), (*place, largest)),
+                **_difference("rise", means, (*place, largest), (*place, best)),
             }
         )
     return told
 
 
+def _difference(name: str, means: seeds.Means, first: tuple, second: tuple) -> Numbers:
+    """The first setting's loss less the second's, and in standard deviations of one run; 0 of a setting from itself."""
+    found = means.difference(first, second) if first != second else seeds.exactly(0.0)
+    in_noise = found.value / means.noise.sd if means.noise.sd else None
+    return {name: found.to_dict(), f"{name}_in_noise": in_noise}
+
+
+def _known(noise: Numbers) -> seeds.Noise:
+    return seeds.Noise(noise["sd"], noise["dof"])
+
+
 def law(entry: dict[str, Any], noise: Numbers) -> Numbers:
     """A law in the state: parameters with intervals, what state could still gain, its hold-out against the noise."""
     held = entry["holdout"]
-    told = {"group": entry["group"], "params": entry["params"], "alarms": entry["alarms"], "holdout": None}
-    if entry["params"]:
+    told: Numbers = {
+        "group": entry["group"],
+        "params": entry["params"],
+        "bound_hits": entry["bound_hits"],
+        "words": {name: " ".join(law_words.parameter(entry, name)).strip() for name in ("L_inf", "A", "alpha")},
+        "alarms": entry["alarms"],
+        "warnings": law_words.warnings(entry),
+        "holdout": None,
+    }
+    if law_words.has_exponent(entry):
         value = {name: interval["value"] for name, interval in entry["params"].items()}
         largest = max(point["x"] for point in entry["points"])
         smallest = min(point["x"] for point in entry["points"])
-        told["left_nats"] = value["A"] * largest ** -value["alpha"]
+        if law_words.has_floor(entry):
+            told["left_nats"] = value["A"] * largest ** -value["alpha"]
         told["fallen_nats"] = value["A"] * (smallest ** -value["alpha"] - largest ** -value["alpha"])
     if held:
         miss = abs(held["predicted"] - held["observed"])

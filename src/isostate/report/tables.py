@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from isostate.config import digest
-from isostate.report import labels
+from isostate.report import labels, law_words
 from isostate.report import rows as runs
 from isostate.report.fits import of_state
 from isostate.report.rows import Row
@@ -39,10 +39,7 @@ def summary(table: list[Row], fits: list[dict[str, Any]]) -> list[dict[str, str]
 
 
 def _value(fit: dict[str, Any], name: str) -> str:
-    if not fit["params"]:
-        return "no fit"
-    interval = fit["params"][name]
-    return f"{labels.number(interval['value'])} {labels.interval(interval['low'], interval['high'])}"
+    return " ".join(law_words.parameter(fit, name)).strip()
 
 
 def laws_table(table: list[Row], fits: list[dict[str, Any]]) -> str:
@@ -92,11 +89,10 @@ def laws_table(table: list[Row], fits: list[dict[str, Any]]) -> str:
 
 
 def _parameter(fit: dict[str, Any], key: str) -> Cell:
-    if not fit["params"]:
-        return "no fit", None
-    interval = fit["params"][key]
-    shown = f"{labels.number(interval['value'])}<br><small>{labels.interval(interval['low'], interval['high'])}</small>"
-    return shown, interval["value"]
+    value, interval = law_words.parameter(fit, key)
+    if not interval:
+        return value, None
+    return f"{value}<br><small>{interval}</small>", fit["params"][key]["value"]
 
 
 def _hold_out(held: dict[str, Any] | None) -> str:
