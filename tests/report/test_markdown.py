@@ -48,15 +48,6 @@ def test_numbers_are_written_with_a_true_minus_and_gaps_with_a_dash():
     assert markdown.interval({"value": 1.0, "low": -2.0, "high": math.inf}, 1) == "1.0 [−2.0, ∞]"
 
 
-def test_families_are_told_state_by_state_with_seeds_and_their_spread(told):
-    head, _, *rows = cells(markdown.families(told))
-    assert head[:3] == ["family", "layers × width", "state 1"]
-    assert [row[:2] for row in rows] == [["power-2", "2 × 64"], ["window", "2 × 64"], ["window", "4 × 128"]]
-    first = next(s for s in told["settings"] if (s["family"], s["state"]) == ("power-2", 2_048))
-    assert rows[0][2] == f"2.05K: {first['mean']:.3f} ± {first['sd']:.4f} (3)"
-    assert rows[2][2].endswith(" (1)")
-
-
 def test_laws_are_told_at_the_longest_context_or_another(told):
     rows = cells(markdown.laws(told))[2:]
     law = next(
@@ -95,25 +86,11 @@ def test_hold_outs_stand_in_nats_and_in_noise(told):
     assert mine[2] == "65.5K"
     assert mine[5].replace("−", "-") == f"{law['predicted'] - law['observed']:+.4f}"
     assert mine[6] == f"{law['miss_in_noise']:.1f}"
-    assert mine[7] == ("yes" if law["covered"] else "no")
+    assert mine[7] == f"{law['high'] - law['low']:.3f}"
+    assert mine[8] == ("yes" if law["covered"] else "no")
 
 
-def test_effects_pairs_rates_costs_and_losses(told):
-    effects = cells(markdown.effects(told))[2:]
-    assert {row[0] for row in effects} == {"power-2", "window"}
-    fall = told["effects"][0]["fall"]
-    assert effects[0][4] == f"+{fall['value']:.3f} [+{fall['low']:.3f}, +{fall['high']:.3f}]"
-    assert effects[0][6:] == ["0", "0"]  # the largest is the best
-    (pair,) = cells(markdown.equal_state(told))[2:]
-    assert pair[0] == "power-2 less window"
-    assert pair[-1] == "power-2"
-    assert pair[1] == "2.05K to 65.5K"
-    assert cells(markdown.rates(told))[2:] == [
-        ["power-2", "–", "0.003"],
-        ["window", "0.004 (4, 16); 0.016 (64)", "0.003"],
-    ]
-    softmax = {"tuned": {"softmax": {"0": 0.004}}, "rates": {"softmax": [0.004]}}
-    assert cells(markdown.rates(softmax))[2:] == [["softmax", "0.004", "0.004"]]
+def test_costs_losses_and_parameters(told):
     (spent,) = cells(markdown.hours({"01": told}))[2:]
     assert spent == ["01", "43", "1", "0", f"{told['core_hours']:.2f}"]
     twice = cells(markdown.hours({"01": told, "03": told}))[-1]
@@ -121,6 +98,10 @@ def test_effects_pairs_rates_costs_and_losses(told):
     (lost,) = cells(markdown.diverged(told))[2:]
     assert lost[:2] == ["window", "999"]
     assert cells(markdown.parameters(told))[2] == ["2 × 64", "65,536", "65,536", "0 %"]
+
+
+def test_a_folded_table_is_one_that_github_unfolds():
+    assert markdown.folded("All", "| a |") == "<details>\n<summary>All</summary>\n\n| a |\n\n</details>"
 
 
 def test_only_what_varies_has_a_column():

@@ -21,6 +21,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in ([_cell(cell) for cell in head], marks, *lines))
 
 
+def folded(summary: str, shown: str) -> str:
+    """A long table behind its summary, as GitHub unfolds it."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{shown}\n\n</details>"
+
+
 def worded(text: str) -> str:
     """The table with words in its last column, which are left-aligned."""
     return text.replace("---: |\n", "--- |\n", 1)
@@ -67,27 +72,6 @@ def _of(entry: Numbers, name: str) -> Any:
     return value.replace("x", " × ") if name == "size" and isinstance(value, str) else value
 
 
-def families(numbers: Numbers) -> str:
-    """Each family's mean loss and its seeds' standard deviation at every state, smallest first."""
-    settings = numbers["settings"]
-    varying = places(settings)
-    groups: dict[tuple, list[Numbers]] = {}
-    for setting in settings:
-        groups.setdefault((*(str(_of(setting, name)) for name in varying), setting["family"]), []).append(setting)
-    width = max((len(found) for found in groups.values()), default=0)
-    head = ["family", *heads(varying), *(f"state {i}" for i in range(1, width + 1))]
-    rows = []
-    for found in groups.values():
-        cells = [_setting(setting) for setting in found]
-        rows.append([found[0]["family"], *place(found[0], varying), *cells, *[""] * (width - len(cells))])
-    return table(head, rows)
-
-
-def _setting(setting: Numbers) -> str:
-    spread = f" ± {nats(setting['sd'], 4)} ({setting['seeds']})" if setting["sd"] is not None else " (1)"
-    return f"{labels.decimal(setting['state'])}: {nats(setting['mean'])}{spread}"
-
-
 def laws(numbers: Numbers, evaluated: str = "") -> str:
     """The state laws at one evaluated context, the longest by default: parameters with 95 % intervals, what is left,
     and in words what no number can be told of."""
@@ -103,7 +87,8 @@ def laws(numbers: Numbers, evaluated: str = "") -> str:
 
 
 def hold_outs(numbers: Numbers, evaluated: str = "") -> str:
-    """Each law without its largest state predicts it: the miss in nats and in standard deviations of one run's seed."""
+    """Each law without its largest state predicts it: the miss in nats and in standard deviations of one run's seed,
+    and how wide the interval is that may hold it, since a wide one holds anything."""
     entries = [entry for entry in _laws_at(numbers, evaluated) if entry["holdout"]]
     varying = places(entries)
     head = [
@@ -114,7 +99,8 @@ def hold_outs(numbers: Numbers, evaluated: str = "") -> str:
         "observed",
         "miss (nats)",
         "in seed noise",
-        "in 95 %",
+        "interval's width (nats)",
+        "its interval holds it",
     ]
     rows = []
     for entry in entries:
@@ -126,6 +112,7 @@ def hold_outs(numbers: Numbers, evaluated: str = "") -> str:
             nats(held["observed"]),
             nats(miss, 4, sign=True),
             NOTHING if held["miss_in_noise"] is None else f"{held['miss_in_noise']:.1f}",
+            nats(held["high"] - held["low"]),
             "yes" if held["covered"] else "no",
         ]
         rows.append([entry["group"]["family"], *place(entry, varying), *cells])
@@ -143,77 +130,9 @@ def value(found: Numbers) -> str:
     return f"{labels.number(found['value'])} {labels.interval(found['low'], found['high'])}"
 
 
-def effects(numbers: Numbers) -> str:
-    """What each family's loss gains from its smallest state to its largest, and what it loses again from its best."""
-    entries = numbers["effects"]
-    varying = places(entries)
-    head = [
-        "family",
-        *heads(varying),
-        "states",
-        "best state",
-        "gained, smallest to largest (nats)",
-        "in seed noise",
-        "lost, best to largest (nats)",
-        "in seed noise",
-    ]
-    rows = []
-    for entry in entries:
-        cells = [interval(entry["fall"], sign=True), _in_noise(entry["fall_in_noise"])]
-        lost = [interval(entry["rise"], sign=True), _in_noise(entry["rise_in_noise"])]
-        at_largest = str(entry["best_state"]) == list(entry["means"])[-1]
-        where = [str(len(entry["means"])), labels.decimal(entry["best_state"])]
-        rows.append([entry["family"], *place(entry, varying), *where, *cells, *(["0", "0"] if at_largest else lost)])
-    return table(head, rows)
-
-
-def _in_noise(times: float | None) -> str:
+def in_noise(times: float | None) -> str:
+    """A difference in standard deviations of one run's seed."""
     return NOTHING if times is None else nats(times, 1, sign=True)
-
-
-def equal_state(numbers: Numbers) -> str:
-    """Every two families over the states that both have."""
-    entries = numbers["equal_state"]
-    varying = places(entries)
-    head = [
-        "families",
-        *heads(varying),
-        "states of both",
-        "difference (nats)",
-        "in seed noise",
-        "first ahead at",
-        "better",
-    ]
-    rows = []
-    for entry in entries:
-        noise = _in_noise(entry["in_noise"])
-        cells = [
-            f"{labels.decimal(entry['low'])} to {labels.decimal(entry['high'])}",
-            interval(entry["difference"], 4, sign=True), noise, f"{entry['ahead']} of {entry['of']}",
-            entry["better"] or "not told apart",
-        ]  # fmt: skip
-        rows.append([f"{entry['first']} less {entry['second']}", *place(entry, varying), *cells])
-    return table(head, rows)
-
-
-def rates(numbers: Numbers) -> str:
-    """The learning rates that were tuned and at which states, and all that the drawn runs of a family have."""
-    tuned = numbers.get("tuned") or {}
-    head = ["family", "tuned (at these values of the knob)", "of the runs shown"]
-    rows = [
-        [family, _tuned(tuned.get(family, {})), ", ".join(f"{rate:g}" for rate in found)]
-        for family, found in numbers["rates"].items()
-    ]
-    return table(head, rows)
-
-
-def _tuned(by_knob: Mapping[str, float]) -> str:
-    """'0.004 (4, 16); 0.016 (64)' of a plan's rates by the knob's value; without a knob the rate alone."""
-    knobs: dict[float, list[int]] = {}
-    for knob, rate in by_knob.items():
-        knobs.setdefault(rate, []).append(int(knob))
-    at = {rate: ", ".join(f"{knob:,}" for knob in sorted(found) if knob) for rate, found in sorted(knobs.items())}
-    return "; ".join(f"{rate:g} ({found})" if found else f"{rate:g}" for rate, found in at.items()) or NOTHING
 
 
 def hours(every: Mapping[str, Numbers]) -> str:

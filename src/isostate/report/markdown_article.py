@@ -12,18 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isostate.config import nearest
-from isostate.report import markdown, markdown_answers, questions
+from isostate.report import markdown, markdown_answers, markdown_settings, questions
 from isostate.report.note import Claim
 from isostate.report.template import UnfilledError, fill
 
 Numbers = dict[str, Any]
 TABLES: dict[str, Callable[..., str]] = {
-    "families": markdown.families,
+    "settings": markdown_settings.settings,
+    "by-state": markdown_settings.by_state,
+    "noise": markdown_settings.noise,
+    "by-rate": markdown_settings.by_rate,
     "laws": markdown.laws,
     "hold-outs": markdown.hold_outs,
-    "effects": markdown.effects,
-    "equal-state": markdown.equal_state,
-    "rates": markdown.rates,
+    "effects": markdown_settings.effects,
+    "equal-state": markdown_settings.equal_state,
+    "rates": markdown_settings.rates,
     "parameters": markdown.parameters,
     "diverged": markdown.diverged,
     "grid": markdown_answers.grid,
