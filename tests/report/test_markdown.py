@@ -97,7 +97,7 @@ def test_costs_losses_and_parameters(told):
     assert twice == ["each run once", "43", "", "", f"{told['core_hours']:.2f}"]
     (lost,) = cells(markdown.diverged(told))[2:]
     assert lost[:2] == ["window", "999"]
-    assert cells(markdown.parameters(told))[2] == ["2 × 64", "65,536", "65,536", "0 %"]
+    assert cells(markdown.parameters(told))[2] == ["2 × 64", "65,536", "65,536", "0 %", "1,024,000", "16"]
 
 
 def test_a_folded_table_is_one_that_github_unfolds():

@@ -37,6 +37,8 @@ def test_what_ran_what_it_cost_and_what_diverged(table, told):
     assert [run["state"] for run in told["diverged"]] == [999]
     assert told["rates"] == {"power-2": [0.003], "window": [0.003]}
     assert told["parameters"]["2x64"]["spread"] == 0.0
+    assert told["parameters"]["2x64"]["tokens_a_parameter"] == 1_000 * 1_024 / 65_536
+    assert told["heldout_tokens"] == 65_536
 
 
 def test_a_law_tells_what_state_can_still_gain_and_how_its_hold_out_stood_to_the_noise(told):

@@ -154,10 +154,13 @@ def hours(every: Mapping[str, Numbers]) -> str:
 
 
 def parameters(numbers: Numbers) -> str:
-    """By size: how equal the families' parameters are."""
-    head = ["layers × width", "least", "most", "spread"]
+    """By size: how equal the families' parameters outside the embedding are, and how many tokens each saw."""
+    head = ["layers × width", "least", "most", "spread", "tokens trained", "tokens a parameter"]
     return table(head, [
-        [size.replace("x", " × "), f"{found['least']:,}", f"{found['most']:,}", labels.percent(found["spread"])]
+        [
+            size.replace("x", " × "), f"{found['least']:,}", f"{found['most']:,}", labels.percent(found["spread"]),
+            f"{found['tokens']:,}", f"{found['tokens_a_parameter']:.2g}",
+        ]
         for size, found in numbers["parameters"].items()
     ])  # fmt: skip
 

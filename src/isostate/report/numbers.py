@@ -33,6 +33,7 @@ def of_study(table: list[Row], entries: list[dict[str, Any]]) -> Numbers:
         "core_hours": sum(hours.values()),
         "core_hours_by_run": hours,
         "parameters": _parameters(finished),
+        "heldout_tokens": _heldout_tokens(finished),
         "rates": {family: sorted({r["lr"] for r in finished if r["family"] == family}) for family in _families(table)},
         "seed_noise": noise,
         "noise_by_family": noise_by(finished, "family"),
@@ -94,16 +95,27 @@ def joint(entry: dict[str, Any]) -> Numbers:
 
 
 def _parameters(finished: list[Row]) -> dict[str, Numbers]:
-    """By size: the smallest and largest count outside the embedding, and how far these are apart."""
+    """By size: the smallest and largest count outside the embedding, how far these are apart, and the most tokens that
+    a run was trained on."""
     told = {}
     for size in runs.sizes(finished):
-        counts = [row["n_params"]["non_embedding"] for row in finished if runs.size(row) == size]
+        mine = [row for row in finished if runs.size(row) == size]
+        counts = [row["n_params"]["non_embedding"] for row in mine]
+        tokens = max(row["n_tokens"] for row in mine)
         told[runs.size_name(size)] = {
             "least": min(counts),
             "most": max(counts),
             "spread": max(counts) / min(counts) - 1,
+            "tokens": tokens,
+            "tokens_a_parameter": tokens / max(counts),
         }
     return told
+
+
+def _heldout_tokens(finished: list[Row]) -> int | None:
+    """Over how many tokens the losses at the longest evaluated context are."""
+    longest = str(max(runs.eval_contexts(finished), default=0))
+    return next((row["final"][longest]["n_tokens"] for row in finished if longest in row["final"]), None)
 
 
 def _statuses(table: list[Row]) -> set[str]:
