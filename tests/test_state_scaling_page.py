@@ -39,6 +39,14 @@ def test_every_chapter_has_its_study_and_every_figure_is_known(words):
     assert len({chapter["id"] for chapter in words["chapter"]}) == len(words["chapter"])
 
 
+def test_the_page_says_how_it_was_measured_in_few_words_and_links_to_the_article_beside_it(words):
+    assert 1 <= len(words["intro"]) <= 4
+    assert max(map(len, words["intro"])) < 500
+    assert PAGE.with_name(words["more"]).name == "state-scaling.md"
+    said = " ".join(words["intro"])
+    assert all(name in said for name in ("KV cache", "head-varied", "Taylor", "multilinear", "refuted", "undecided"))
+
+
 def test_every_placeholder_of_the_note_has_its_figure(words, shared):
     text = " ".join((shared / NOTE).read_text().replace("*", " ").split())
     filled = [said for chapter in words["chapter"] for figure in chapter["figures"] for said in figure.get("note", [])]
@@ -64,7 +72,8 @@ def test_records_and_words_make_the_page_and_altered_records_do_not(tmp_path):
     write_committed(file.records, {**study, "planned": sorted(records)}, records)
     told = tmp_path / "words.toml"
     chapter = '[[chapter]]\nid = "{0}"\nstudy = "{0}"\ntitle = "T"\ntext = ["W."]\nfigures = [{{name = "state"}}]\n'
-    told.write_text('title = "A"\nquestion = "Q?"\n' + chapter.format("made_up") + chapter.format("later"))
+    head = 'title = "A"\nquestion = "Q?"\nmore = "a.md"\nintro = ["How."]\n'
+    told.write_text(head + chapter.format("made_up") + chapter.format("later"))
     pages = [tmp_path / "first.html", tmp_path / "second.html"]
     for page in pages:
         done = written(told, page)
@@ -72,6 +81,8 @@ def test_records_and_words_make_the_page_and_altered_records_do_not(tmp_path):
     assert pages[0].read_bytes() == pages[1].read_bytes()
     text = pages[0].read_text()
     assert text.count('<section class="figure"') == 1
+    assert '<p class="text">How.</p>' in text
+    assert '<a href="a.md">a.md</a>' in text
     assert text.count("not trained yet: the chapter") == 1
     assert text.count('class="verdict undecided"') > 10  # every claim is there, none of these studies answers one
     file.records.write_bytes(file.records.read_bytes().replace(b'"seed":0', b'"seed":1', 1))

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 WORDS = HERE / "article" / "words.toml"
 PAGE = HERE.parents[1] / "docs" / "state-scaling.html"
 KEYS = {
-    "words": {"title", "question", "chapter"},
+    "words": {"title", "question", "intro", "more", "chapter"},
     "chapter": {"id", "study", "title", "text", "figures"},
     "figure": {"name", "note"},
 }
@@ -38,7 +38,7 @@ def article(words: Path) -> str:
     chapters = [chapter_of(checked(entry, "chapter", words), words) for entry in told["chapter"]]
     studies = Studies(Study(chapter.study, chapter.table, chapter.laws) for chapter in chapters)
     claims = [claim.row() for claim in every_claim(studies)]
-    return render_article(told["title"], told["question"], chapters, claims)
+    return render_article(told["title"], told["question"], chapters, claims, told["intro"], told["more"])
 
 
 def chapter_of(entry: dict[str, Any], words: Path) -> Chapter:

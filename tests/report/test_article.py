@@ -53,6 +53,15 @@ def test_every_id_is_there_once_and_every_link_leads_to_one(text):
     assert all(link.startswith("#") and link[1:] in ids for link in links)
 
 
+def test_the_introduction_stands_above_the_claims_as_the_text_it_is():
+    text = render_article("A", "Q?", [], CLAIMS, ["State is <what> a layer hands on."], 'a"b.md')
+    before, _, after = text.partition('<section id="claims">')
+    assert '<p class="text">State is &lt;what&gt; a layer hands on.</p>' in before
+    assert '<a href="a&quot;b.md">a&quot;b.md</a>' in before
+    assert 'id="intro"' not in after
+    assert 'id="intro"' not in render_article("A", "Q?", [], CLAIMS)
+
+
 def test_a_figure_that_stands_in_two_chapters_has_an_id_in_each(text):
     assert 'id="figure-laws-state"' in text
     assert 'id="figure-size-state"' in text

@@ -59,8 +59,16 @@ class Chapter:
     laws: Sequence[dict[str, Any]] = ()
 
 
-def render_article(title: str, question: str, chapters: Sequence[Chapter], claims: Sequence[Claim] = ()) -> str:
-    """The whole page."""
+def render_article(
+    title: str,
+    question: str,
+    chapters: Sequence[Chapter],
+    claims: Sequence[Claim] = (),
+    intro: Sequence[str] = (),
+    more: str = "",
+) -> str:
+    """The whole page. `intro`: paragraphs above the claims, on what was measured and how; `more`: the name of a file
+    beside the page that tells it at length."""
     identities = [chapter.identity for chapter in chapters]
     assert len(set(identities)) == len(identities), identities
     numbered = _numbered(chapters)
@@ -72,12 +80,20 @@ def render_article(title: str, question: str, chapters: Sequence[Chapter], claim
         title=html.escape(labels.plain(title)),
         heading=tables.name(title),
         question=tables.name(question),
+        intro=_intro(intro, more),
         contents=_contents(chapters, numbered),
         claims=_claims(claims, {chapter.study: chapter for chapter in reversed(chapters)}),
         chapters="".join(_chapter(place, chapter, numbered) for place, chapter in enumerate(chapters, start=1)),
         digest=digest([tables.records_digest(list(chapter.table)) for chapter in chapters]),
         data=data_block(pooled([shown.figure for mine in numbered.values() for _, shown in mine])),
     )
+
+
+def _intro(paragraphs: Sequence[str], more: str) -> str:
+    words = "".join(f'<p class="text">{html.escape(labels.plain(text))}</p>' for text in paragraphs)
+    name = html.escape(labels.plain(more))
+    link = f'<p class="note">Methods and tables at length: <a href="{name}">{name}</a>.</p>' if more else ""
+    return f'<section id="intro">{words}{link}</section>' if words or link else ""
 
 
 def _numbered(chapters: Sequence[Chapter]) -> dict[str, list[tuple[int, Shown]]]:
