@@ -19,9 +19,11 @@ def sweep(family, states=studies.STATES, shift=0.0, seeds=(0, 1)):
 
 def test_the_family_with_the_lowest_loss_at_equal_state_is_named():
     text = told(sweep("power-2") + sweep("linear"))
-    assert text.startswith("At equal state power-2 has the lowest loss from 2K to 64K elements.")
+    assert text.startswith("At equal state power-2 has the lowest loss from 2.05K to 65.5K elements.")
     assert "Nowhere in that range does the 95 % interval of another family overlap" in text
-    assert "131K parameters (2 layers, width 64), trained at context 256, evaluated at 1,024." in text
+    assert (
+        "65.5K parameters without embedding (2 layers, width 64), trained at context 256, evaluated at 1,024." in text
+    )
 
 
 def test_the_numbers_are_those_of_the_laws():
@@ -30,7 +32,7 @@ def test_the_numbers_are_those_of_the_laws():
     key = ("power-2", 1_024)
     params = next(f["params"] for f in fits if (f["group"]["family"], f["group"]["eval_context"]) == key)
     law = params["L_inf"]["value"] + params["A"]["value"] * 8_192 ** -params["alpha"]["value"]
-    named = told(table).split("At 8K the law of power-2 gives ")[1]
+    named = told(table).split("At 8.19K the law of power-2 gives ")[1]
     assert abs(float(named[:5]) - law) < 0.002
 
 
@@ -47,12 +49,12 @@ def test_alarms_on_the_laws_compared_are_pointed_at():
 
 def test_a_crossing_is_said_with_its_place():
     text = told(sweep("softmax") + sweep("linear", shift=-0.1))
-    assert "depends on the state: linear at 2K elements and softmax from about " in text
+    assert "depends on the state: linear at 2.05K elements and softmax from about " in text
 
 
 def test_families_are_compared_only_where_both_were_trained():
     text = told(sweep("power-2", studies.STATES[:5]) + sweep("linear", studies.STATES[1:]))
-    assert "from 4K to 32K elements" in text
+    assert "from 4.1K to 32.8K elements" in text
 
 
 def test_families_without_a_shared_state_are_not_ranked():
@@ -64,7 +66,7 @@ def test_families_without_a_shared_state_are_not_ranked():
 def test_without_laws_means_are_compared_and_no_order_is_claimed():
     text = told(sweep("power-2", (2_048, 8_192)) + sweep("linear", (2_048, 8_192)))
     assert text.startswith("Too few laws could be fitted")
-    assert "at about 8K elements of state the mean losses are power-2 " in text
+    assert "at about 8.19K elements of state the mean losses are power-2 " in text
     assert "not settled" in text
 
 
@@ -78,7 +80,7 @@ def test_nothing_finished_is_no_answer():
 
 def test_the_place_with_the_most_runs_is_answered_for():
     table = sweep("power-2") + [studies.run(size=studies.SIZES[1], state=s) for s in studies.STATES]
-    assert "131K parameters" in told(table)
+    assert "65.5K parameters without embedding" in told(table)
 
 
 def test_states_that_round_alike_are_said_once():
@@ -91,5 +93,5 @@ def test_states_that_round_alike_are_said_once():
         curve["low"][2] = 2.95 if first else 3.05
         entry["curve"] = curve
     text = answer(table, entries)
-    assert "overlaps that of linear at about 2K: there the order is not settled" in text
+    assert "overlaps that of linear at about 2.05K: there the order is not settled" in text
     assert "between" not in text

@@ -29,4 +29,4 @@ def test_the_largest_model_is_shown_alone():
     table = planted_article.sizes()
     drawn = draw("largest", table, [])
     (size,) = drawn["controls"][0]["options"]
-    assert size["label"].startswith("3.41M parameters (4 layers, width 256)")
+    assert size["label"].startswith("3.34M parameters without embedding (4 layers, width 256)")

@@ -31,7 +31,7 @@ def test_the_slider_goes_through_the_contexts_with_curves_left_and_the_law_right
     view = opened(figure)  # context 256 has most runs
     left = [trace for trace in view["data"] if "xaxis" not in trace]
     right = [trace for trace in view["data"] if trace.get("xaxis") == "x2"]
-    assert [trace["name"] for trace in left] == ["2K", "4K", "8K", "16K", "32K", "64K"]
+    assert [trace["name"] for trace in left] == ["2.05K", "4.1K", "8.19K", "16.4K", "32.8K", "65.5K"]
     seeds = [row for row in rows if row["train_context"] == 256 and row["state"]["elements"] == 2_048]
     mean = sum(row["curve"][-1]["eval"]["1024"] for row in seeds) / 2
     assert left[0]["y"][-1] == mean
@@ -55,7 +55,7 @@ def test_families_together_show_their_smallest_state_thin_and_their_largest_thic
     view = opened(by_training_context(rows, fit_laws(rows, studies.STUDY)))
     left = [trace for trace in view["data"] if "xaxis" not in trace]
     assert [(trace["meta"]["family"], trace["name"], trace["line"]["width"]) for trace in left] == [
-        ("softmax", "2M", 2.4), ("window", "2.75K", 1.2), ("window", "129K", 2.4),
+        ("softmax", "2.1M", 2.4), ("window", "2.82K", 1.2), ("window", "132K", 2.4),
     ]  # fmt: skip
     assert [trace["name"] for trace in view["data"] if trace.get("showlegend", True)] == ["softmax", "window"]
 

@@ -48,7 +48,7 @@ def test_each_measure_has_its_lines_and_units():
     assert lines(work)[1] == [1e10] * 3
     assert [view["layout"]["yaxis"]["title"]["text"] for view in (time, memory, work)] == [
         "seconds", "bytes", "FLOPs in matrix products"]  # fmt: skip
-    assert time["layout"]["xaxis"]["ticktext"] == ["1K", "2K", "4K"]
+    assert time["layout"]["xaxis"]["ticktext"] == ["1,024", "2,048", "4,096"]
 
 
 def test_what_a_model_does_not_have_is_not_drawn():

@@ -42,7 +42,7 @@ def test_a_state_filter_opens_at_the_state_that_most_families_share():
         studies.run(state=65_536)
     ]
     entry = control(learning_curves(table), "state")
-    assert entry["options"][entry["default"]]["label"] == "about 8K"
+    assert entry["options"][entry["default"]]["label"] == "about 8.19K"
     assert entry["options"][0] == {"value": "", "label": "all states"}
 
 
@@ -51,7 +51,7 @@ def test_one_family_is_coloured_by_state_and_all_by_family():
     figure = learning_curves(table)
     every = {trace["name"] for trace in figure["views"]["0.0.0.0"]["data"]}
     one = {trace["name"] for trace in figure["views"]["0.0.0.1"]["data"]}
-    assert (every, one) == ({"linear", "window"}, {"2K", "8K"})
+    assert (every, one) == ({"linear", "window"}, {"2.05K", "8.19K"})
 
 
 def test_the_y_axis_opens_without_the_steep_start():
@@ -72,4 +72,4 @@ def test_a_run_without_times_or_evaluations_draws_nulls_only():
 
 def test_states_that_families_met_nearly_are_shown_together():
     figure = learning_curves([studies.run("linear", state=8_192), studies.run("window", state=8_448)])
-    assert [option["label"] for option in control(figure, "state")["options"]] == ["all states", "about 8K"]
+    assert [option["label"] for option in control(figure, "state")["options"]] == ["all states", "about 8.19K"]

@@ -62,11 +62,11 @@ def test_a_combination_that_nobody_trained_says_so():
     assert "data" in figure["views"]["0.0.1.0"]
 
 
-def test_axes_have_titles_with_units_and_binary_ticks():
+def test_axes_have_titles_with_units_and_round_ticks():
     layout = opened(loss_against_state(studies.small(), []))["layout"]
     assert layout["xaxis"]["title"]["text"] == "state (elements per sequence)"
     assert layout["yaxis"]["title"]["text"] == "loss (nats per token)"
-    assert "8K" in layout["xaxis"]["ticktext"]
+    assert "10K" in layout["xaxis"]["ticktext"]
 
 
 def test_bands_that_would_press_the_points_flat_are_cut_and_said_to_be():

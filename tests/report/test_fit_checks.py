@@ -60,7 +60,7 @@ def test_the_spread_is_said_in_numbers():
     )
     root = np.sqrt((0.01**2 + 0.03**2) / 3)
     assert fit_checks.spread(fit) == (
-        f"Root mean square {100 * root:.2g} %; the furthest point lies −3 % from the law, at S = 97.7K."
+        f"Root mean square {100 * root:.2g} %; the furthest point lies −3 % from the law, at S = 100K."
     )
 
 

@@ -61,14 +61,14 @@ def test_a_point_lies_as_far_from_its_line_as_from_the_law():
 
 def test_a_legend_names_the_value_of_each_line():
     names = [trace["name"] for trace in fit_data.several(made("state-params"), "N")["data"] if trace.get("name")]
-    assert names == ["S = 1000", "S = 5.49K", "S = 30.9K", "S = 174K", "S = 977K"]
+    assert names == ["S = 1K", "S = 5.62K", "S = 31.6K", "S = 178K", "S = 1M"]
 
 
 def test_what_remains_fixed_is_said():
     figure = fit_data.against_inputs(made("state-all"))
     assert [view["note"] for view in views(figure)] == [
-        "At T = 8K and D = 3.16B.", "At N = 31.6M and D = 3.16B.", "At N = 31.6M and S = 97.7K.",
-        "At S = 97.7K and T = 8K.",
+        "At T = 8,192 and D = 3.16B.", "At N = 31.6M and D = 3.16B.", "At N = 31.6M and S = 100K.",
+        "At S = 100K and T = 8,192.",
     ]  # fmt: skip
 
 

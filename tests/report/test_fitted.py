@@ -62,7 +62,7 @@ def test_the_nearest_level_is_so_in_the_logarithm():
 
 @pytest.mark.parametrize(
     "symbol, value, text",
-    [("S", 8192, "S = 8K"), ("N", 1.5e9, "N = 1.5B"), ("C", 3e21, "C = 3·10²¹"),
+    [("S", 8192, "S = 8.19K"), ("T", 8192, "T = 8,192"), ("N", 1.5e9, "N = 1.5B"), ("C", 3e21, "C = 3·10²¹"),
      ("L", 2.5, "L = 2.5"), ("lr", 2e-4, "lr = 2·10⁻⁴")],
 )  # fmt: skip
 def test_amounts_are_written_as_the_field_does(symbol, value, text):
@@ -71,7 +71,8 @@ def test_amounts_are_written_as_the_field_does(symbol, value, text):
 
 def test_an_axis_is_logarithmic_where_its_values_span_much():
     assert fitted.axis("N", np.array([1e6, 1e9]))["type"] == "log"
-    assert fitted.axis("S", np.array([2048, 65536]))["ticktext"] == ["2K", "4K", "8K", "16K", "32K", "64K"]
+    assert fitted.axis("S", np.array([2048, 65536]))["ticktext"] == ["3K", "10K", "30K"]
+    assert fitted.axis("T", np.array([2048, 16384]))["ticktext"] == ["2,048", "4,096", "8,192", "16,384"]
     assert "type" not in fitted.axis("L", np.array([2.0, 4.0]))
     assert "type" not in fitted.axis("", np.array([-1.0, 400.0]))
 

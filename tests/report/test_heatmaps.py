@@ -17,7 +17,7 @@ def test_without_results_both_say_what_fills_them():
 def test_cells_are_final_losses_at_the_longest_context():
     table = grid()
     heat = opened(context_against_state(table))["data"][0]
-    assert (heat["x"], heat["y"]) == (["2K", "8K"], ["64", "256"])
+    assert (heat["x"], heat["y"]) == (["2.05K", "8.19K"], ["64", "256"])
     expected = {(row["train_context"], row["state"]["elements"]): row["final"]["1024"]["loss_nats"] for row in table}
     assert heat["z"] == [[expected[64, 2_048], expected[64, 8_192]], [expected[256, 2_048], expected[256, 8_192]]]
 
@@ -40,7 +40,7 @@ def test_the_lowest_cell_is_outlined():
 
 def test_a_diverged_cell_is_crossed_out_and_said():
     view = opened(context_against_state([*grid()[:3], studies.diverged(state=8_192, context=256)]))
-    assert (view["data"][1]["x"], view["data"][1]["y"]) == (["8K"], ["256"])
+    assert (view["data"][1]["x"], view["data"][1]["y"]) == (["8.19K"], ["256"])
     assert "diverged" in view["note"]
 
 
@@ -104,7 +104,7 @@ def test_the_slider_ends_with_every_run_done_and_begins_with_the_first_evaluatio
 def test_running_runs_count_within_a_budget_and_diverged_ones_do_not():
     table = [studies.unfinished("running", 500), studies.diverged(state=2_048)]
     heat = opened(at_a_time_budget(table))["data"][0]
-    assert heat["x"] == ["8K"]
+    assert heat["x"] == ["8.19K"]
 
 
 def test_an_a100s_hours_are_offered_where_they_are_predicted_and_said_to_be_a_prediction():

@@ -8,8 +8,9 @@ from tests.report.planted_fits import failed, made
 
 def test_a_run_says_everything():
     text = hover.of_run(studies.run(), 1_024)
-    for part in ("power-2", "seed 0", "8,192 elements", "matrix 8,064", "bits per byte", "131K parameters", "2 layers",
-                 "context 256", "1,000 updates of 1,024 tokens", "learning rate 0.003", "FLOPs", "done"):  # fmt: skip
+    for part in ("power-2", "seed 0", "8,192 elements", "matrix 8,064", "bits per byte", "2 layers", "context 256",
+                 "65.5K parameters without embedding", "1,000 updates of 1,024 tokens", "learning rate 0.003", "FLOPs",
+                 "done"):  # fmt: skip
         assert part in text
 
 

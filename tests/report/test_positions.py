@@ -18,13 +18,13 @@ def test_points_lie_in_the_geometric_middle_of_their_bins():
 
 def test_all_families_show_their_largest_state():
     table = [studies.run(f, state=s) for f in ("linear", "window") for s in (2_048, 8_192)]
-    assert [trace["name"] for trace in opened(loss_by_position(table))["data"]] == ["linear, 8K", "window, 8K"]
+    assert [trace["name"] for trace in opened(loss_by_position(table))["data"]] == ["linear, 8.19K", "window, 8.19K"]
 
 
 def test_one_family_shows_every_state():
     table = [studies.run(f, state=s) for f in ("linear", "window") for s in (2_048, 8_192)]
     view = loss_by_position(table)["views"]["0.0.0.1.0"]
-    assert [trace["name"] for trace in view["data"]] == ["2K", "8K"]
+    assert [trace["name"] for trace in view["data"]] == ["2.05K", "8.19K"]
 
 
 def test_seeds_are_averaged():

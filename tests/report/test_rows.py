@@ -41,12 +41,12 @@ def test_learning_rates_are_chosen_cell_by_cell():
 def test_sizes_are_ordered_by_parameters_and_labelled():
     table = [studies.run(size=studies.SIZES[1]), studies.run()]
     assert rows.sizes(table) == [(2, 64), (4, 128)]
-    assert rows.size_label(table, (4, 128)) == "1.05M parameters (4 layers, width 128)"
+    assert rows.size_label(table, (4, 128)) == "985K parameters without embedding (4 layers, width 128)"
 
 
 def test_a_size_whose_families_differ_shows_a_range():
     table = [studies.run("power-2"), studies.run("window", size=(2, 64, 150_000))]
-    assert rows.size_count(table, (2, 64)) == "131K–150K"
+    assert rows.size_count(table, (2, 64)) == "65.5K–84.5K"
 
 
 def test_a_condition_is_labelled_by_what_varies():

@@ -65,10 +65,10 @@ def test_states_run_through_the_ramp_from_end_to_end():
     assert style.of_rank(0, 1)["color"] == style.RAMP[0]
 
 
-def test_ticks_of_a_state_axis_are_powers_of_two():
-    axis = style.log_axis("state", 2_048, 65_536)
-    assert axis["ticktext"] == ["2K", "4K", "8K", "16K", "32K", "64K"]
-    assert len(style.log_axis("state", 16, 2**30)["ticktext"]) <= 8
+def test_ticks_of_an_axis_of_tokens_are_powers_of_two_written_out():
+    axis = style.log_axis("context", 2_048, 65_536)
+    assert axis["ticktext"] == ["2,048", "4,096", "8,192", "16,384", "32,768", "65,536"]
+    assert len(style.log_axis("context", 16, 2**30)["ticktext"]) <= 8
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,11 @@ def test_ticks_of_a_state_axis_are_powers_of_two():
 )  # fmt: skip
 def test_ticks_of_a_decimal_axis_are_round_and_a_few(low, high, texts):
     assert style.decimal_axis("tokens", low, high)["ticktext"] == texts
+
+
+def test_an_axis_of_one_value_has_it_as_its_tick():
+    axis = style.decimal_axis("state", 8_190, 8_190)
+    assert (axis["tickvals"], axis["ticktext"]) == ([8_190], ["8.19K"])
 
 
 def test_a_decimal_axis_over_many_decades_leaves_some_out():

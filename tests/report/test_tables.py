@@ -12,7 +12,7 @@ def test_the_summary_has_a_row_a_law_at_the_longest_context():
     rows = tables.summary(table, fit_laws(table, studies.STUDY))
     assert [row["family"] for row in rows] == ["linear", "power-2", "taylor-2", "window"]
     assert list(rows[0]) == ["family", "size", "L_inf", "A", "alpha", "hold-out error"]
-    assert rows[0]["size"] == "131K parameters (2 layers, width 64)"
+    assert rows[0]["size"] == "65.5K parameters without embedding (2 layers, width 64)"
     assert "[" in rows[0]["alpha"]
     assert rows[0]["hold-out error"].endswith("%")
 

@@ -93,21 +93,21 @@ def _shared_span(laws: list[Law]) -> tuple[list[Law], float, float] | None:
 def _compare(laws: list[Law], low: float, high: float) -> str:
     grid = np.geomspace(low, high, GRID)
     leaders = [min(laws, key=lambda law: law.at(state)[0]) for state in grid]
-    span = f"from {labels.binary(low)} to {labels.binary(high)} elements"
+    span = f"from {labels.decimal(low)} to {labels.decimal(high)} elements"
     if len({law.family for law in leaders}) == 1:
         lead = f"At equal state {leaders[0].family} has the lowest loss {span}"
     else:
-        parts = [f"{leaders[0].family} at {labels.binary(low)} elements"]
+        parts = [f"{leaders[0].family} at {labels.decimal(low)} elements"]
         for state, before, after in zip(grid[1:], leaders, leaders[1:], strict=False):
             if after is not before:
-                parts.append(f"{after.family} from about {labels.binary(state)}")
+                parts.append(f"{after.family} from about {labels.decimal(state)}")
         lead = f"Which family has the lowest loss at equal state depends on the state: {labels.listing(parts)}"
     trained = {point["x"] for law in laws for point in law.fit["points"] if low <= point["x"] <= high}
     middle = min(trained, key=lambda state: (abs(math.log(state * state / (low * high))), state))
     ranked = sorted(laws, key=lambda law: law.at(middle)[0])
     first, second = ranked[:2]
     numbers = (
-        f"At {labels.binary(middle)} the law of {first.family} gives {_value(first, middle)} nats per token, that of "
+        f"At {labels.decimal(middle)} the law of {first.family} gives {_value(first, middle)} nats per token, that of "
         f"{second.family}, the next, {_value(second, middle)}."
     )
     return f"{lead}. {numbers} {_overlaps(leaders, laws, grid)}"
@@ -143,7 +143,7 @@ def _overlaps(leaders: list[Law], laws: list[Law], grid: np.ndarray) -> str:
 
 def _range(low: float, high: float) -> str:
     """In words, as one number where both ends round to the same."""
-    first, last = labels.binary(low), labels.binary(high)
+    first, last = labels.decimal(low), labels.decimal(high)
     return f"at about {first}" if first == last else f"between {first} and {last}"
 
 
@@ -155,10 +155,10 @@ def _value(law: Law, state: float) -> str:
 def _describe(law: Law) -> str:
     low, high = law.span
     alpha = law.fit["params"]["alpha"]
-    ends = f"{labels.loss(law.at(low)[0])} nats per token at {labels.binary(low)} elements of state"
+    ends = f"{labels.loss(law.at(low)[0])} nats per token at {labels.decimal(low)} elements of state"
     exponent = f"{labels.number(alpha['value'], 3)} {labels.interval(alpha['low'], alpha['high'])}"
     return (
-        f"The loss of {law.family} falls from {ends} to {labels.loss(law.at(high)[0])} at {labels.binary(high)}, with "
+        f"The loss of {law.family} falls from {ends} to {labels.loss(law.at(high)[0])} at {labels.decimal(high)}, with "
         f"an exponent of {exponent}. A second family in the study would give a comparison."
     )
 
@@ -176,7 +176,7 @@ def _without_laws(here: list[tuple[dict, list[Row]]]) -> str:
     bucket = max(losses, key=lambda key: (len(losses[key]), key))
     ranked = sorted(losses[bucket].items(), key=lambda item: (item[1], item[0]))
     named = [f"{labels.plain(family)} {labels.loss(mean)}" for family, mean in ranked]
-    about = f"at about {labels.binary(2 ** (bucket / 10))} elements of state"
+    about = f"at about {labels.decimal(2 ** (bucket / 10))} elements of state"
     if len(ranked) == 1:
         lone = f"{about}: {named[0]} nats per token."
         return f"No two families were trained at an equal state, so none can be called better; {lone}"

@@ -53,7 +53,7 @@ def _view(told: list[dict[str, Any]], every: list[str]) -> View:
         "xaxis": style.decimal_axis("training FLOPs", min(spent), max(spent), most=4),
         "yaxis": style.loss_axis(),
         "xaxis2": style.decimal_axis("parameters without embedding", *_wide(params), most=5),
-        "yaxis2": style.log_axis("state (elements per sequence)", *_wide([*states, *ends])),
+        "yaxis2": style.decimal_axis("state (elements per sequence)", *_wide([*states, *ends])),
     }
     heads = ["<b>Lowest loss</b> within a budget", "<b>The state</b> that reached it, by parameters"]
     panels = {"titles": heads, "columns": 2, "narrow": 1, "shared": False}
@@ -72,8 +72,8 @@ def _by_parameters(mine: list[dict[str, Any]], name: str, look: dict[str, str], 
     xs, ys = [aside * n_params for n_params, _ in counts], [state for _, state in counts]
     sizes = [6.0 + 2.0 * len(entries) for entries in counts.values()]
     texts = [
-        f"<b>{name}</b><br>{labels.decimal(n_params)} parameters, state {labels.binary(state)}<br>best of budgets from "
-        f"{labels.tick(entries[0]['budget_flops'])} to {labels.tick(entries[-1]['budget_flops'])} FLOPs"
+        f"<b>{name}</b><br>{labels.decimal(n_params)} parameters, state {labels.decimal(state)}<br>best of budgets "
+        f"from {labels.tick(entries[0]['budget_flops'])} to {labels.tick(entries[-1]['budget_flops'])} FLOPs"
         for (n_params, state), entries in counts.items()
     ]
     marks = {"symbol": look["symbol"], "color": look["color"], "size": sizes, "opacity": 0.85}
@@ -83,7 +83,7 @@ def _by_parameters(mine: list[dict[str, Any]], name: str, look: dict[str, str], 
 def _said(entry: dict[str, Any]) -> str:
     return (
         f"{labels.loss(entry['loss'])} nats within {labels.tick(entry['budget_flops'])} FLOPs<br>"
-        f"{labels.decimal(entry['parameters'])} parameters, state {labels.binary(entry['state'])}"
+        f"{labels.decimal(entry['parameters'])} parameters, state {labels.decimal(entry['state'])}"
     )
 
 

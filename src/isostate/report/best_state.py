@@ -68,7 +68,7 @@ def _view(entries: list[dict[str, Any]], law: str, every: list[str]) -> View:
         look, place = style.of_family(group["family"], every), _place(group) if len(places) > 1 else ""
         name = labels.plotly_text(group["family"] + place)
         aside = ASIDE ** (rank - (len(entries) - 1) / 2)
-        texts = [f"<b>{name}</b><br>S* = {_amount(point)}<br>at {labels.binary(point['x'])}" for point in best]
+        texts = [f"<b>{name}</b><br>S* = {_amount(point)}<br>at {_at(law, point['x'])}" for point in best]
         dots = traces.marker([look["symbol"]] * len(best), look["color"])
         xs, ys = [aside * point["x"] for point in best], [point["value"] for point in best]
         ends = {
@@ -94,7 +94,7 @@ def _view(entries: list[dict[str, Any]], law: str, every: list[str]) -> View:
         "xaxis": axis(
             "training context (tokens)" if law == "state-context" else "parameters without embedding", min(x), max(x)
         ),
-        "yaxis": style.log_axis("S* (elements per sequence)", *_reach(entries, data[-1]["y"])),
+        "yaxis": style.decimal_axis("S* (elements per sequence)", *_reach(entries, data[-1]["y"])),
     }
     return {"data": data, "layout": layout, "note": " ".join(notes)}
 
@@ -142,5 +142,9 @@ def _place(group: dict[str, Any]) -> str:
     return f", {group['size']}" if group["size"] else f", T {group['train_context']:,}"
 
 
+def _at(law: str, x: float) -> str:
+    return f"{x:,.0f} tokens" if law == "state-context" else f"{labels.decimal(x)} parameters"
+
+
 def _amount(point: dict[str, Any]) -> str:
-    return f"{labels.binary(point['value'])} {labels.interval(point['low'], point['high'])}"
+    return f"{labels.decimal(point['value'])} {labels.interval(point['low'], point['high'])}"

@@ -136,7 +136,7 @@ class _Drawn:
                 if loss is not None:
                     points.setdefault(point["step"], []).append(loss)
         kept = {step: fmean(losses) for step, losses in sorted(points.items()) if len(losses) == len(group)}
-        name, family = labels.binary(runs.state(group[0])), group[0]["family"]
+        name, family = labels.decimal(runs.state(group[0])), group[0]["family"]
         return {
             "type": "scatter",
             "mode": "lines",
@@ -159,7 +159,7 @@ class _Drawn:
         points = [point for row in every for point in row["curve"] if point["step"] >= 0.2 * steps]
         late = [loss for point in points if (loss := point["eval"].get(str(self.longest))) is not None]
         left = {"title": {"text": "updates"}, "range": [0, 1.02 * steps], "nticks": 6}
-        right = style.log_axis("state (elements per sequence)", min(states), max(states), most=5)
+        right = style.decimal_axis("state (elements per sequence)", min(states), max(states), most=5)
         layout: dict[str, Any] = {}
         for place in range(pairs):
             first, second = "" if place == 0 else str(2 * place + 1), str(2 * place + 2)

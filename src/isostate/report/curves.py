@@ -29,7 +29,7 @@ def learning_curves(table: list[Row]) -> Figure:
     states = sorted({octave(row) for row in begun})
     families = [("", "all families"), *((family, labels.plain(family)) for family in runs.families(begun))]
     state = control(
-        "state", "state", "select", [("", "all states"), *((s, f"about {labels.binary(s)}") for s in states)], "filter"
+        "state", "state", "select", [("", "all states"), *((s, f"about {labels.decimal(s)}") for s in states)], "filter"
     )
     units = [("seconds", "seconds"), ("tokens", "tokens"), ("steps", "updates")]
     controls = [
@@ -73,7 +73,7 @@ def _curves_view(members: list[Row], begun: list[Row], family: str, measures: li
     for row in sorted(members, key=lambda row: (row["family"], turn * runs.state(row), row["seed"], row["run_id"])):
         rank = states.index(runs.state(row))
         look = style.of_rank(rank, len(states)) if family else style.of_family(row["family"], every)
-        name = labels.binary(runs.state(row)) if family else labels.plotly_text(row["family"])
+        name = labels.decimal(runs.state(row)) if family else labels.plotly_text(row["family"])
         opacity = 1.0 if family else 0.35 + 0.65 * rank / max(len(states) - 1, 1)
         data.append(
             {

@@ -16,7 +16,7 @@ from isostate.report.views import Figure, View, control, empty, figure
 TITLE = "Loss against state"
 CAPTION = (
     "Held-out loss at the end of training. Lines are fitted power laws, bands their 95 % intervals. Hollow points were "
-    "held out of a test fit; the bar beside them is what it predicted there. K\u00a0=\u00a01,024."
+    "held out of a test fit; the bar beside them is what it predicted there."
 )
 
 
@@ -58,7 +58,7 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
     states = [x for trace in data for x in trace["x"] if x is not None]
     cut = _cut_range(data, [runs.final_loss(row, at["eval_context"]) for row in members])
     layout = {
-        "xaxis": style.log_axis("state (elements per sequence)", min(states), max(states)),
+        "xaxis": style.decimal_axis("state (elements per sequence)", min(states), max(states)),
         "yaxis": {**style.loss_axis(), **({"range": cut} if cut else {})},
     }
     notes = ["Bands that reach beyond the axis are cut; double-click shows them whole."] if cut else []

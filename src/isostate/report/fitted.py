@@ -32,7 +32,7 @@ WORDS = {  # what the symbols of laws.LAWS stand for
     "lr": "learning rate",
     "B_crit": "critical batch size",
 }
-BINARY = ("S", "T")  # counted in K = 1,024
+CONTEXT = "T"  # written out, its ticks powers of two
 SPANS = 4.0  # an axis is logarithmic where its values span more than this
 
 
@@ -77,8 +77,8 @@ def title(symbol: str) -> str:
 
 
 def amount(symbol: str, value: float) -> str:
-    """'N = 1.5B'."""
-    number = labels.binary(value) if symbol in BINARY and value >= 1 else labels.tick(value)
+    """'N = 1.5B', 'T = 2,048'."""
+    number = f"{value:,.0f}" if symbol == CONTEXT and value >= 1 else labels.tick(value)
     return f"{labels.plotly_text(symbol)} = {number}"
 
 
@@ -88,7 +88,7 @@ def axis(symbol: str, values: Array, words: str | None = None) -> dict[str, Any]
     if low <= 0 or high < SPANS * low:
         room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
         return style.plain_axis(text, range=[low - room, high + room])
-    if symbol in BINARY and low >= 1 and high < 2**40:
+    if symbol == CONTEXT and low >= 1 and high < 2**40:
         return style.log_axis(text, low, high)
     return style.decimal_axis(text, low, high)
 

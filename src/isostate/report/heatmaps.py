@@ -142,7 +142,7 @@ def _heat_view(chosen: list[Row], cells: dict, diverged: list[Row], longest: int
     every = [*chosen, *diverged]
     contexts, states = runs.train_contexts(every), sorted({runs.state(row) for row in every})
     # categories, not numbers: states are the families' own, far from evenly spaced
-    x_names, y_names = [labels.binary(s) for s in states], [f"{c:,}" for c in contexts]
+    x_names, y_names = [labels.decimal(s) for s in states], [f"{c:,}" for c in contexts]
     if len(set(x_names)) < len(states):
         x_names = [f"{s:,}" for s in states]
     grid = [[cells.get((context, state)) for state in states] for context in contexts]

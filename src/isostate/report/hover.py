@@ -92,8 +92,9 @@ def _loss_line(row: Row, context: int) -> str:
 def _about(row: Row) -> list[str]:
     state = row["state"]
     parts = ", ".join(f"{labels.plotly_text(name)} {count:,}" for name, count in state["parts"].items() if count)
-    count = row["n_params"]["total"]
-    model = f"{labels.decimal(count)} parameters, {labels.plural(row['n_layers'], 'layer')}, width {row['d_model']}"
+    count = row["n_params"]["non_embedding"]
+    shape = f"{labels.plural(row['n_layers'], 'layer')}, width {row['d_model']}"
+    model = f"{labels.decimal(count)} parameters without embedding, {shape}"
     tokens = f"{row['steps']:,} updates of {row['batch_tokens']:,} tokens, learning rate {row['lr']:g}"
     compute = f", {labels.number(row['train_flops'], 3)} FLOPs" if row["train_flops"] else ""
     return [

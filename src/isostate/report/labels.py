@@ -40,22 +40,13 @@ def symbols(text: object) -> str:
     return re.sub(r"_inf(?![A-Za-z])", "∞", written)
 
 
-def binary(count: float) -> str:
-    """Elements or tokens in binary units: 2048 -> 2K, 122880 -> 120K, 3000 -> 2.93K. K = 1,024."""
-    return _scaled(count, 1024)
-
-
 def decimal(count: float) -> str:
-    """Parameters, tokens or FLOPs in decimal units: 131072 -> 131K. K = 1,000."""
-    return _scaled(count, 1000)
-
-
-def _scaled(count: float, base: int) -> str:
+    """Elements, parameters, tokens or FLOPs: 131072 -> 131K. K = 1,000 everywhere; contexts are written out."""
     power = 0
     # 999.5 would print as 1000 of the smaller unit
-    while power < len(PREFIXES) - 1 and abs(count) / base**power >= base - 0.5:
+    while power < len(PREFIXES) - 1 and abs(count) / 1000**power >= 999.5:
         power += 1
-    return f"{_short(count / base**power)}{PREFIXES[power]}"
+    return f"{_short(count / 1000**power)}{PREFIXES[power]}"
 
 
 def _short(value: float) -> str:

@@ -79,7 +79,7 @@ def _axes(states: list[int], shown: np.ndarray) -> dict[str, Any]:
     room = 0.06 * float(np.ptp(shown)) or 0.05
     low, high = float(shown.min()) - room, float(shown.max()) + room
     return {
-        "xaxis": style.log_axis("state (elements)", min(states), 1.3 * max(states), most=4),
+        "xaxis": style.decimal_axis("state (elements)", min(states), 1.3 * max(states), most=4),
         "yaxis": {**style.loss_axis("loss (nats)"), "range": [low, high], "nticks": 6},
     }
 

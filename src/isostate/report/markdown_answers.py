@@ -79,7 +79,8 @@ def joint(numbers: Numbers) -> str:
     rows = []
     for entry in entries:
         exponent = value(entry["exponent"]) if entry["exponent"] else "no fit"
-        star = [f"{labels.decimal(point['value'])} at {labels.decimal(point['x'])}" for point in entry["best"]]
+        written = (lambda x: f"{x:,.0f}") if entry["law"] == "state-context" else labels.decimal
+        star = [f"{labels.decimal(point['value'])} at {written(point['x'])}" for point in entry["best"]]
         cells = [exponent, f"{entry['claimed_exponent']:g}", ", ".join(star) or NOTHING, "; ".join(entry["alarms"])]
         rows.append([entry["group"]["family"], entry["law"], *cells])
     return table(head, rows)

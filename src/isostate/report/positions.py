@@ -58,7 +58,7 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
     data = []
     for rank, (size, group) in enumerate(lines):
         look = style.of_rank(rank, len(lines)) if family else style.of_family(group[0]["family"], every)
-        name = labels.binary(size) if family else labels.plotly_text(f"{group[0]['family']}, {labels.binary(size)}")
+        name = labels.decimal(size) if family else labels.plotly_text(f"{group[0]['family']}, {labels.decimal(size)}")
         edges = group[0]["final"][str(context)]["by_position"]["edges"]
         losses = [row["final"][str(context)]["by_position"]["loss_nats"] for row in group]
         means = [None if None in column else fmean(column) for column in zip(*losses, strict=True)]

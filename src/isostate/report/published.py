@@ -63,8 +63,8 @@ def _view(members: list[Row], finished: list[Row], context: int) -> View:
         [losses, [point["loss"] for point in points]],
     )
     layout = {
-        "xaxis": style.log_axis("state (elements per sequence)", *here[0]),
-        "xaxis2": style.log_axis("state (elements)", *there[0]),
+        "xaxis": style.decimal_axis("state (elements per sequence)", *here[0]),
+        "xaxis2": style.decimal_axis("state (elements)", *there[0]),
         "yaxis": {**style.loss_axis(), "range": list(here[1])},
         "yaxis2": {"range": list(there[1])},
     }

@@ -65,13 +65,13 @@ def size_name(key: tuple[int, int]) -> str:
 
 
 def size_label(rows: Iterable[Row], key: tuple[int, int]) -> str:
-    """'131K parameters (2 layers, width 64)'."""
-    return f"{size_count(rows, key)} parameters ({labels.plural(key[0], 'layer')}, width {key[1]})"
+    """'222K parameters without embedding (2 layers, width 96)'."""
+    return f"{size_count(rows, key)} parameters without embedding ({labels.plural(key[0], 'layer')}, width {key[1]})"
 
 
 def size_count(rows: Iterable[Row], key: tuple[int, int]) -> str:
-    """'131K' parameters: a range where the families' counts differ by more than 1 %."""
-    counts = sorted(row["n_params"]["total"] for row in rows if size(row) == key)
+    """'222K', the parameters outside the embedding: a range where the families' counts differ by more than 1 %."""
+    counts = sorted(row["n_params"]["non_embedding"] for row in rows if size(row) == key)
     low, high = counts[0], counts[-1]
     middle = counts[len(counts) // 2]
     return labels.decimal(middle) if high <= 1.01 * low else f"{labels.decimal(low)}–{labels.decimal(high)}"

@@ -54,7 +54,7 @@ def _channels(colour: str) -> tuple[int, int, int]:
 
 
 def log_axis(title: str, low: float, high: float, most: int = 8) -> dict[str, Any]:
-    """A log axis with ticks at powers of two, 2K, 8K, 32K: at most `most` of them, evenly spaced."""
+    """A log axis of tokens with ticks at powers of two, written out: 512, 2,048, 8,192; at most `most` of them."""
     first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
     step = max(1, math.ceil((last - first) / (most - 1)))
     ticks = [2**power for power in range(first, last + 1, step)] if first >= 0 else []
@@ -64,7 +64,7 @@ def log_axis(title: str, low: float, high: float, most: int = 8) -> dict[str, An
         "title": {"text": title},
         "range": [math.log10(low) - pad, math.log10(high) + pad],
         "tickvals": ticks,
-        "ticktext": [labels.binary(tick) for tick in ticks],
+        "ticktext": [f"{tick:,}" for tick in ticks],
     }
 
 
@@ -82,7 +82,7 @@ def decimal_axis(title: str, low: float, high: float, most: int = 7) -> dict[str
         ticks = [tick for tick in ticks if 0.999 * low <= tick <= 1.001 * high]
         if len(ticks) >= (3 if digits is not TENTHS else 2):
             break
-    ticks = ticks[:: max(1, math.ceil(len(ticks) / most))]
+    ticks = ticks[:: max(1, math.ceil(len(ticks) / most))] or [low]
     pad = 0.04 * max(math.log10(high / low), 0.3)
     return {
         "type": "log",

@@ -117,7 +117,7 @@ def runs_table(table: list[Row]) -> str:
     at = f"loss at<br>{longest:,}" if longest else "loss"
     head = ["family", "state", "model", "context", "seed", "learning<br>rate", "updates", "tokens", at,
             "bits per<br>byte", "FLOPs", "time", "status", "run"]  # fmt: skip
-    ordered = sorted(table, key=lambda row: (str(row.get("family")), _known(row, "n_params", "total") or 0,
+    ordered = sorted(table, key=lambda row: (str(row.get("family")), _known(row, "n_params", "non_embedding") or 0,
                                              row.get("train_context", 0), _known(row, "state", "elements") or 0,
                                              row.get("seed", 0), row["run_id"]))  # fmt: skip
     return sortable("runs", head, [body(_run_cells(row, longest)) for row in ordered], "")
@@ -125,7 +125,7 @@ def runs_table(table: list[Row]) -> str:
 
 def _run_cells(row: Row, longest: int | None) -> list[Cell]:
     final = (row.get("final") or {}).get(str(longest), {})
-    count, elements = _known(row, "n_params", "total"), _known(row, "state", "elements")
+    count, elements = _known(row, "n_params", "non_embedding"), _known(row, "state", "elements")
     shape = f" <small>{row['n_layers']} × {row['d_model']}</small>" if "n_layers" in row else ""
     tokens = row.get("n_tokens") or (row["steps"] * row["batch_tokens"] if "steps" in row else None)
     because = html.escape(labels.plain(row["reason"])) if row.get("reason") else ""

@@ -25,7 +25,6 @@ STEP = re.compile(r"([^.\[\]]+)((?:\[[^\]]*\])*)(?:\.|$)")
 NOT_YET = "*Not trained yet: this part fills in when the records of `{}` are committed.*\n\n"
 WORDS: dict[str, Callable[[Any], str]] = {
     "decimal": labels.decimal,
-    "binary": labels.binary,
     "percent": labels.percent,
     "duration": labels.duration,
     "count": lambda value: str(len(value)),

@@ -109,7 +109,7 @@ def _texts_view(members: list[Row], finished: list[Row], context: int, part: str
     worth = [x for trace in data if "xaxis" in trace for x in trace["x"]]
     shown = sorted({row["corpus"] for row in members})
     layout = {
-        "xaxis": style.log_axis("state (elements per sequence)", min(states), max(states), most=5),
+        "xaxis": style.decimal_axis("state (elements per sequence)", min(states), max(states), most=5),
         "yaxis": {"title": {"text": "nats gained"}, "rangemode": "tozero"},
         "xaxis2": _from_nothing("nats gained a doubling of state", worth),
         "yaxis2": {"type": "category", "showticklabels": False, "ticks": "", "range": [-0.4, len(shown) - 0.4]},
@@ -155,7 +155,7 @@ def _worth(text: str, mine: list[Row], look: dict[str, str], context: int, part:
     ]
     row, worth = labels.plotly_text(text), a_doubling(means)
     alone = _seeds_alone(groups, context, part)
-    span = f"{labels.binary(min(means))} to {labels.binary(max(means))}"
+    span = f"{labels.decimal(min(means))} to {labels.decimal(max(means))}"
     says = f"{name}<br>{labels.number(worth, 3)} nats a doubling, from {span}"
     marks, dots = traces.marker(look["symbol"], look["color"], 7.0), traces.marker(look["symbol"], look["color"], 10.0)
     small = {"symbol": look["symbol"], "color": style.faded(look["color"], 0.4), "size": 5}
@@ -207,7 +207,7 @@ def _answers_view(members: list[Row], finished: list[Row], context: int) -> View
     chance = [math.log(count) for count in sorted(values)]
     xs = [runs.state(row) for row in members]
     layout = {
-        "xaxis": style.log_axis("state (elements per sequence)", min(xs), max(xs)),
+        "xaxis": style.decimal_axis("state (elements per sequence)", min(xs), max(xs)),
         "yaxis": {**style.loss_axis("loss on answers (nats per token)"), "rangemode": "tozero"},
         "shapes": [traces.level("y", level) for level in chance],
     }
