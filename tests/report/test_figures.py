@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from statistics import stdev
+
+import pytest
+
 from isostate.report.figures import loss_against_state
 from isostate.report.fits import fit_laws
 from tests.report import studies
@@ -38,6 +42,30 @@ def test_seeds_are_shown_beside_their_mean():
     view = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))
     counts = sorted(len(trace["x"]) for trace in view["data"] if trace["mode"] == "markers")
     assert counts == [1, 6, 18]  # hold-out, means, seeds
+
+
+def test_families_together_show_means_lines_and_bars_and_one_alone_its_band_seeds_and_hold_out():
+    table = [studies.run(f, state=s, seed=i) for f in ("power-2", "window") for s in studies.STATES for i in (0, 1, 2)]
+    data = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))["data"]
+    together = [trace for trace in data if "alone" not in trace["meta"]]
+    assert not any("fill" in trace for trace in together)
+    for family in ("power-2", "window"):
+        mine = [trace for trace in data if trace["meta"]["family"] == family]
+        shown = [trace for trace in together if trace["meta"]["family"] == family]
+        _, line, means = shown  # the legend's entry first
+        assert (line["mode"], len(means["x"])) == ("lines", 6)
+        first = [row["final"]["1024"]["loss_nats"] for row in table if row["family"] == family][:3]
+        assert means["error_y"]["array"][0] == pytest.approx(stdev(first))
+        hidden = [trace for trace in mine if trace not in shown]
+        assert ["fill" in trace for trace in hidden] == [True, False, False]
+        assert [len(trace["x"]) for trace in hidden[1:]] == [1, 18]
+
+
+def test_a_lone_family_hides_nothing():
+    table = [studies.run(state=state) for state in studies.STATES]
+    data = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))["data"]
+    assert not any("alone" in trace["meta"] for trace in data)
+    assert any("fill" in trace for trace in data)
 
 
 def test_the_held_out_state_is_hollow_and_has_its_prediction():

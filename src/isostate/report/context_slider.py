@@ -107,10 +107,11 @@ class _Drawn:
         right: list[dict[str, Any]] = []
         for family in runs.families(members):
             mine = [row for row in members if row["family"] == family]
-            look: dict[str, Any] = {**style.of_family(family, self.families), "place": self.families.index(family)}
+            look = style.of_family(family, self.families)
             place = (runs.size(mine[0]), runs.condition(mine[0]), mine[0]["train_context"], self.longest)
             law = fits.find(self.laws, fits.group_of(family, *place, every=self.conditions))
-            right += law_traces(family, mine, law, look, self.longest)
+            drawn = law_traces(family, mine, law, look, self.longest)
+            right += [trace for trace in drawn if not (together and "alone" in trace["meta"])]
             groups = list(runs.by_state(mine).values())
             chosen = _ends(groups) if together else groups
             for rank, group in enumerate(chosen):

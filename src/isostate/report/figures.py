@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from isostate.report.views import Figure, View, control, empty, figure
 
 TITLE = "Loss against state"
 CAPTION = (
-    "Held-out loss at the end of training. Lines are fitted power laws, bands their 95 % intervals. Hollow points were "
-    "held out of a test fit; the bar beside them is what it predicted there."
+    "Held-out loss at the end of training. Lines are fitted power laws, bars the standard deviation over seeds, hollow "
+    "points were held out of a test fit. One family alone also shows its law's 95 % band, its seeds, and what the test "
+    "fit predicted."
 )
 
 
@@ -54,7 +55,9 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
         look = style.of_family(family, every)
         if fit is None or not fit["params"]:
             unfitted.append(labels.plain(family))
-        data += law_traces(family, mine, fit, {**look, "place": every.index(family)}, at["eval_context"])
+        data += law_traces(family, mine, fit, look, at["eval_context"])
+    if len(runs.families(members)) == 1:
+        data = [{**trace, "meta": {"family": trace["meta"]["family"]}} for trace in data]
     states = [x for trace in data for x in trace["x"] if x is not None]
     cut = _cut_range(data, [runs.final_loss(row, at["eval_context"]) for row in members])
     layout = {
@@ -81,35 +84,42 @@ def _cut_range(data: list[dict[str, Any]], losses: list[float]) -> list[float] |
 
 
 def law_traces(family: str, members: list[Row], fit: dict | None, look: dict, context: int) -> list[dict]:
-    """A family's law, band, hold-out and points; the legend's entry first."""
+    """A family's law, band, hold-out and points; the legend's entry first. What would cover other families, where
+    several are drawn over one another, is marked "alone": band, hold-out and single seeds."""
     name = labels.plotly_text(family)
-    shared = {"legendgroup": name, "meta": {"family": family}}
+    shared: dict[str, Any] = {"legendgroup": name, "meta": {"family": family}}
+    alone = {**shared, "meta": {"family": family, "alone": True}}
     groups = runs.by_state(members)
-    means = {size: fmean(runs.final_loss(row, context) for row in group) for size, group in groups.items()}
+    losses = {size: [runs.final_loss(row, context) for row in group] for size, group in groups.items()}
+    means = {size: fmean(seeds) for size, seeds in losses.items()}
     held = {point["x"] for point in fit["points"] if point["held_out"]} if fit and fit["holdout"] else set()
-    drawn = [{**trace, **shared} for trace in _law_lines(name, fit, look, means)]
-    if any(len(group) > 1 for group in groups.values()):
-        drawn.append({**_seed_points(groups, look, context), **shared})
+    drawn = [{**_mean_line(fit, look, means), **shared}, *({**trace, **alone} for trace in _law_ends(name, fit, look))]
     symbols = [look["symbol"] + ("-open" if size in held else "") for size in means]
     texts = [hover.of_mean(group, context, fit) for group in groups.values()]
     points = traces.points(list(means), list(means.values()), traces.marker(symbols, look["color"]), texts)
+    if any(len(seeds) > 1 for seeds in losses.values()):
+        drawn.append({**_seed_points(groups, look, context), **alone})
+        spread = [stdev(seeds) if len(seeds) > 1 else 0.0 for seeds in losses.values()]
+        points["error_y"] = {"type": "data", "array": spread, "color": look["color"], "thickness": 1.2, "width": 3}
     return [{**traces.legend_entry(name, look), **shared}, *drawn, {**points, **shared}]
 
 
-def _law_lines(name: str, fit: dict | None, look: dict, means: dict[int, float]) -> list[dict]:
-    """Band, line and the hold-out's interval; a thin line through the means where there is no law."""
+def _mean_line(fit: dict | None, look: dict, means: dict[int, float]) -> dict:
+    """The law; a thin line through the means where there is none."""
     if fit is None or not fit["params"]:
-        return [traces.line(list(means), list(means.values()), look, width=1)]
-    curve = fit["curve"]
-    drawn = [
-        traces.band(curve["x"], curve["low"], curve["high"], look["color"]),
-        traces.line(curve["x"], curve["y"], look),
-    ]
-    held = fit["holdout"]
+        return traces.line(list(means), list(means.values()), look, width=1)
+    return traces.line(fit["curve"]["x"], fit["curve"]["y"], look)
+
+
+def _law_ends(name: str, fit: dict | None, look: dict) -> list[dict]:
+    """The law's band and the hold-out's interval."""
+    if fit is None or not fit["params"]:
+        return []
+    curve, held = fit["curve"], fit["holdout"]
+    drawn = [traces.band(curve["x"], curve["low"], curve["high"], look["color"])]
     if held:
-        # a little to the right, and each family's a little further, so that bars and points are all seen
-        place = (held["x"] * (1.05 + 0.035 * look["place"]), held["predicted"])
-        ends = (held["low"], held["high"])
+        # a little to the right of what was observed, so that both are seen
+        place, ends = (held["x"] * 1.05, held["predicted"]), (held["low"], held["high"])
         drawn.append(traces.bar(place, ends, "y", look["color"], "line-ew", hover.of_holdout(name, held)))
     return drawn
 

@@ -4,7 +4,7 @@
 
 control  {"key", "label", "kind": "tabs" | "select" | "slider", "role", "options": [{"value", "label"}], "default"}
 role     "view": the option's index is part of the view's key, in the order of the controls;
-         "filter": hides traces whose meta[key] is another value ("" shows all);
+         "filter": hides traces whose meta[key] is another value ("" shows all but those whose meta has "alone");
          "swap": replaces a trace's x or y by trace["swap"][key][value], and merges view["swap"][key][value] into
          the layout
 view     {"data": [trace], "layout": {...}, "note": words, "swap": {...}, "rows": True, "panels": panels}

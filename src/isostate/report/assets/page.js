@@ -60,7 +60,7 @@
     const filters = chosen(figure, "filter");
     for (const control of filters) {
       const wanted = control.options[at[control.key]].value;
-      data = data.filter((trace) => wanted === "" || trace.meta[control.key] === wanted);
+      data = data.filter((trace) => wanted === "" ? !trace.meta.alone : trace.meta[control.key] === wanted);
     }
     if (filters.length) nameOnce(data);
     for (const control of chosen(figure, "swap")) {
