@@ -6,6 +6,7 @@ import pytest
 
 from isostate.report.figures import loss_against_state
 from isostate.report.fits import fit_laws
+from isostate.report.law_panels import law_of_each_family
 from tests.report import studies
 
 
@@ -81,6 +82,31 @@ def test_a_family_without_a_law_is_named_and_its_means_joined():
     view = opened(loss_against_state(table, fit_laws(table, studies.STUDY)))
     assert view["note"].startswith("Without a law: power-2.")
     assert any(trace["mode"] == "lines" and len(trace["x"]) == 2 for trace in view["data"])
+
+
+def test_a_law_on_its_bound_is_not_drawn():
+    table = [studies.run(state=state, evals=(256,)) for state in studies.STATES]
+    for row, loss in zip(table, [3.7, 3.3, 3.301, 3.299, 3.3, 3.302], strict=True):
+        row["final"]["256"]["loss_nats"] = loss
+    laws = fit_laws(table, studies.STUDY)
+    assert laws[0]["params"]
+    view = opened(loss_against_state(table, laws))
+    (line,) = [trace for trace in view["data"] if trace["mode"] == "lines"]
+    assert line["x"] == list(studies.STATES)
+    assert view["note"].startswith("Without a law: power-2.")
+    panel = opened(law_of_each_family(table, laws))
+    assert panel["panels"]["titles"][0].endswith("no law")
+    assert not any("fill" in trace for trace in panel["data"])
+
+
+def test_bands_that_are_hidden_do_not_stretch_the_axis():
+    table = [studies.run(family, state=state) for family in ("power-2", "window") for state in studies.STATES]
+    laws = fit_laws(table, studies.STUDY)
+    for law in laws:
+        law["curve"]["high"] = [9.0 for _ in law["curve"]["high"]]
+    view = opened(loss_against_state(table, laws))
+    assert view["layout"]["yaxis"]["range"][1] < 1.3 * max(row["final"]["1024"]["loss_nats"] for row in table)
+    assert "Bands" in view["note"]
 
 
 def test_a_combination_that_nobody_trained_says_so():

@@ -17,7 +17,8 @@ TITLE = "State worth having"
 CAPTION = (
     "Where the joint law says that state stops being what is short: against the training context, the state at which "
     "forgetting costs what the finite context does; against parameters, the state whose doubling gains as theirs. "
-    "Bars are 95 % intervals; the dotted line is what the note claims."
+    "Bars are 95 % intervals; the dotted line is what the note claims. Families stand a few percent aside, so that "
+    "all bars are seen."
 )
 AGAINST = {"state-context": "training context", "state-params": "parameters"}
 ASIDE = 1.03  # a family's points stand beside the next family's, so that both bars are seen

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isostate.report import fits, fitted, hover, labels, style, traces
+from isostate.report import fits, fitted, hover, labels, law_words, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import evaluated, place_controls, select
 from isostate.report.rows import Row
@@ -53,7 +53,7 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
         mine = [row for row in members if row["family"] == family]
         fit = fits.find(laws, fits.group_of(family, **at, every=conditions))
         look = style.of_family(family, every)
-        if fit is None or not fit["params"]:
+        if fit is None or not law_words.has_exponent(fit):
             unfitted.append(labels.plain(family))
         data += law_traces(family, mine, fit, look, at["eval_context"])
     if len(runs.families(members)) == 1:
@@ -75,9 +75,11 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
 
 
 def _cut_range(data: list[dict[str, Any]], losses: list[float]) -> list[float] | None:
-    """Where bands would press the points flat: a range of losses that leaves half as much again to them."""
+    """Where bands would press the points flat: a range of losses that leaves half as much again to them, and none to
+    those of families alone."""
     every = [y for trace in data for y in trace["y"] if y is not None and np.isfinite(y)]
-    shown = fitted.with_room(np.array(losses), every)
+    beside = [y for trace in data if "alone" not in trace["meta"] for y in trace["y"] if y is not None]
+    shown = fitted.with_room(np.array(losses), [y for y in beside if np.isfinite(y)])
     low, high = float(shown.min()), float(shown.max())
     room = 0.04 * (high - low)
     return None if low <= min(every) and max(every) <= high else [low - room, high + room]
@@ -106,14 +108,14 @@ def law_traces(family: str, members: list[Row], fit: dict | None, look: dict, co
 
 def _mean_line(fit: dict | None, look: dict, means: dict[int, float]) -> dict:
     """The law; a thin line through the means where there is none."""
-    if fit is None or not fit["params"]:
+    if fit is None or not law_words.has_exponent(fit):
         return traces.line(list(means), list(means.values()), look, width=1)
     return traces.line(fit["curve"]["x"], fit["curve"]["y"], look)
 
 
 def _law_ends(name: str, fit: dict | None, look: dict) -> list[dict]:
     """The law's band and the hold-out's interval."""
-    if fit is None or not fit["params"]:
+    if fit is None or not law_words.has_exponent(fit):
         return []
     curve, held = fit["curve"], fit["holdout"]
     drawn = [traces.band(curve["x"], curve["low"], curve["high"], look["color"])]

@@ -19,14 +19,12 @@ CAPTION = (
 )
 SHOWN = [("residuals", "residuals"), ("profile", "profile of α"), ("holdout", "hold-out")]
 NOTES = {
-    "residuals": "Observed losses about each law, hollow where they were held out of its test. Families stand side by "
-    "side at each state.",
+    "residuals": "Observed losses about each law, hollow where they were held out of its test.",
     "profile": "How much worse a law gets when α is held elsewhere: the rise of −2 log likelihood, 1 where the 95 % "
     "interval ends. A flat profile tells nothing.",
     "holdout": "The error of what each law, fitted without its largest state, predicted there, and its 95 % interval: "
     "the law passes where the bar holds 0.",
 }
-ASIDE = 0.05  # of a state, by which a family's points stand beside the next family's
 STATE_TITLE = "state (elements per sequence)"
 
 Found = dict[str, Fit]  # by family
@@ -86,17 +84,15 @@ def _view(found: Found, shown: str, every: list[str]) -> View:
         look = style.of_family(family, every)
         name = labels.plotly_text(family)
         shared = {"legendgroup": name, "meta": {"family": family}}
-        aside = 1.0 + ASIDE * (every.index(family) - (len(every) - 1) / 2)
         drawn = [legend_entry(name, look, "lines+markers" if shown == "profile" else "markers")]
-        data += [{**trace, **shared} for trace in [*drawn, *_traces(fit, name, shown, look, aside)]]
+        data += [{**trace, **shared} for trace in [*drawn, *_traces(fit, name, shown, look)]]
     return {"data": data, "layout": layout, "note": _note(found, shown), "rows": shown == "holdout"}
 
 
-def _traces(fit: Fit, name: str, shown: str, look: dict[str, str], aside: float) -> list[Trace]:
+def _traces(fit: Fit, name: str, shown: str, look: dict[str, str]) -> list[Trace]:
     if shown == "residuals":
         spoken = [f"<b>{name}</b><br>{text}" for text in hover.of_points(fit)]
-        drawn = fit_checks.residual_traces(fit, "S", look, spoken)
-        return [{**trace, "x": [aside * x for x in trace["x"]]} for trace in drawn]
+        return fit_checks.residual_traces(fit, "S", look, spoken)
     if shown == "profile":
         return fit_profiles.profile_traces(fit.profiles["alpha"], look)
     return fit_checks.hold_out_traces(fit, name, look) if fit.holdout is not None else []

@@ -56,7 +56,7 @@ def _view(members: list[Row], finished: list[Row], laws: list[dict[str, Any]], *
         heads = []
         for family in families:
             fit = fits.find(laws, fits.group_of(family, **at, every=runs.conditions(finished)))
-            law = fit if fit and fit["params"] else None
+            law = fit if fit and law_words.has_exponent(fit) else None
             mine = [row for row in members if row["family"] == family]
             look = style.of_family(family, every)
             drawn = _family_traces(family, mine, law, look, at["eval_context"])
