@@ -106,7 +106,7 @@ def test_bands_that_are_hidden_do_not_stretch_the_axis():
         law["curve"]["high"] = [9.0 for _ in law["curve"]["high"]]
     view = opened(loss_against_state(table, laws))
     assert view["layout"]["yaxis"]["range"][1] < 1.3 * max(row["final"]["1024"]["loss_nats"] for row in table)
-    assert "Bands" in view["note"]
+    assert "band is cut" in view["note"]
 
 
 def test_a_combination_that_nobody_trained_says_so():
@@ -133,7 +133,7 @@ def test_bands_that_would_press_the_points_flat_are_cut_and_said_to_be():
     losses = [row["final"]["1024"]["loss_nats"] for row in table]
     low, high = view["layout"]["yaxis"]["range"]
     assert low < min(losses) < max(losses) < high < 2 * max(losses) - min(losses)
-    assert view["note"].startswith("Bands that reach beyond the axis are cut")
+    assert view["note"].startswith("A family's band is cut where it reaches beyond the axis")
 
 
 def test_a_run_without_a_finite_loss_is_left_out_and_said():

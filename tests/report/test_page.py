@@ -225,7 +225,7 @@ def test_paper_shows_every_tab_at_its_defaults_in_light_without_controls(started
         opened.page.emulate_media(media="print", color_scheme="dark")
         expect(opened.page.locator(".printed")).to_have_count(2 * len(FIGURES), timeout=30_000)
         assert "evaluated at context: 1,024 tokens" in first.first.inner_text()
-        assert "1.05M parameters" in first.nth(1).inner_text()
+        assert "985K parameters without embedding" in first.nth(1).inner_text()
         assert opened.page.locator(".controls").first.is_hidden()
         assert opened.page.locator(".export").first.is_hidden()
         assert opened.page.locator(".canvas").first.is_hidden()

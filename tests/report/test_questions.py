@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from scipy.stats import t as student
 
 from isostate.report import questions
 from tests.report import studies
@@ -104,6 +105,19 @@ def test_texts_are_compared_by_what_a_doubling_of_state_gains_answers_apart():
         ("bard + recall", "all"): pytest.approx(0.2),
         ("bard + recall", "answers"): pytest.approx(1.0),
     }
+
+
+def test_what_a_doubling_gains_has_an_interval_where_seeds_were_repeated():
+    rows = [studies.run(state=state, seed=seed, evals=(256,)) for state in (2_048, 32_768) for seed in (0, 1)]
+    for row in rows:
+        row["final"]["256"]["loss_nats"] = 5 - 0.1 * math.log2(row["state"]["elements"]) + 0.01 * row["seed"]
+    (told,) = questions.by_text(rows)
+    found = told["interval"]
+    assert found["value"] == pytest.approx(told["nats_a_doubling"]) == pytest.approx(0.1)
+    half = student.ppf(0.975, 2) * math.sqrt(0.01**2 / 2) / 4  # of a difference of means of two, over four doublings
+    assert found["high"] - found["value"] == pytest.approx(half, rel=0.15)
+    (told,) = questions.by_text([row for row in rows if row["seed"] == 0])
+    assert told["interval"]["low"] is told["interval"]["high"] is None
 
 
 def test_the_published_points_fall_less_and_less_a_doubling():

@@ -64,7 +64,7 @@ def _law_view(members: list[Row], finished: list[Row], laws: list[dict], **at: A
         "xaxis": style.decimal_axis("state (elements per sequence)", min(states), max(states)),
         "yaxis": {**style.loss_axis(), **({"range": cut} if cut else {})},
     }
-    notes = ["Bands that reach beyond the axis are cut; double-click shows them whole."] if cut else []
+    notes = ["A family's band is cut where it reaches beyond the axis; double-click shows it whole."] if cut else []
     lost = len(select(finished, at["size"], at["condition"], at["train_context"])) - len(members)
     if lost:
         notes.append(f"Not drawn: {labels.plural(lost, 'run')} without a finite loss at this context.")

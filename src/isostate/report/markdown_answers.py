@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isostate.report import labels
-from isostate.report.markdown import NOTHING, Numbers, heads, nats, place, places, table, value
+from isostate.report.markdown import NOTHING, Numbers, heads, interval, nats, place, places, table, value
 
 STOPS = 5  # of a slider's, as rows
 
@@ -111,7 +111,7 @@ def texts(numbers: Numbers, evaluated: str = "") -> str:
     rows = []
     for entry in sorted(entries, key=lambda entry: (entry["text"], entry["part"], entry["family"])):
         losses = ", ".join(f"{labels.decimal(int(s))}: {nats(v)}" for s, v in entry["losses"].items())
-        cells = [entry["part"], entry["family"], losses, nats(entry["nats_a_doubling"], 4)]
+        cells = [entry["part"], entry["family"], losses, interval(entry["interval"], 4)]
         rows.append([entry["text"], *place(entry, varying), *cells])
     return table(head, rows)
 

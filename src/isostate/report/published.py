@@ -18,9 +18,9 @@ from isostate.report.views import Figure, View, empty, figure
 
 TITLE = "Beside what was published"
 CAPTION = (
-    "Mean losses of this study, and losses at a context of 4,096 published of models of 124M parameters. Data, "
-    "tokenizer and scale differ, so only order and slope compare, not the values: both panels begin at their smallest "
-    "state and highest loss, and span the same decades across and the same nats up."
+    "Mean losses of this study, and losses at a context of 4,096 published of models of 124M parameters (ours are "
+    "counted without the embedding). Data, tokenizer and scale differ, so only order and slope compare, not values: "
+    "both panels begin at their smallest state and highest loss, and span the same decades across and the same nats up."
 )
 ROOM = 0.1  # of a span, on either side
 PLACES = ("top right", "bottom left", "top right", "bottom center", "top center")  # of names beside the points

@@ -6,12 +6,12 @@ A table is of one model's records; a "place" is all that is held equal while som
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from isostate.report import heatmaps, reading
+from isostate.report import heatmaps, reading, seeds
 from isostate.report import rows as runs
 from isostate.report.rows import Row
 
@@ -200,6 +200,7 @@ def by_text(table: list[Row]) -> list[Numbers]:
                         "part": part,
                         "losses": {str(s): v for s, v in losses.items()},
                         "nats_a_doubling": a_doubling(losses),
+                        "interval": _doubling_with_ends((text, family, size, evaluated, part), finite, losses),
                     }
                 )
     return told
@@ -218,6 +219,16 @@ def a_doubling(losses: Mapping[Any, float]) -> float:
     """Nats gained a doubling of state, between the smallest and the largest of `losses` by state."""
     low, high = min(losses), max(losses)
     return (losses[low] - losses[high]) / math.log2(high / low)
+
+
+def _doubling_with_ends(place: tuple, by_state: Mapping[int, list[float]], losses: Mapping[int, float]) -> Numbers:
+    """The same with an interval from the noise of these very states' seeds; without one where none is repeated."""
+    low, high = min(losses), max(losses)
+    values: dict[Hashable, float] = {(*place, state): loss for state, loss in losses.items()}
+    counts: dict[Hashable, int] = {(*place, state): len(by_state[state]) for state in losses}
+    means = seeds.Means(values, counts, seeds.pooled(by_state[state] for state in losses))
+    found = means.difference((*place, low), (*place, high)).to_dict()
+    return {end: None if value is None else value / math.log2(high / low) for end, value in found.items()}
 
 
 def _at_flops(row: Row, budget: float) -> float | None:
