@@ -3,6 +3,7 @@ from __future__ import annotations
 from statistics import stdev
 
 import pytest
+from playwright.sync_api import expect
 
 from isostate.report.figures import loss_against_state
 from isostate.report.fits import fit_laws
@@ -143,3 +144,14 @@ def test_a_run_without_a_finite_loss_is_left_out_and_said():
     view = figure["views"]["0.0.0.1"]
     assert view["note"] == "Not drawn: 1 run without a finite loss at this context."
     assert 2_048 not in next(trace for trace in view["data"] if trace["mode"] == "markers" and len(trace["x"]) > 1)["x"]
+
+
+@pytest.mark.browser
+def test_a_band_appears_when_its_family_is_picked(full_page):
+    bands = full_page.figure("state").locator(".scatterlayer .js-fill")
+    expect(full_page.figure("state").locator(".scatterlayer .point").first).to_be_visible()
+    expect(bands).to_have_count(0)
+    full_page.control("state", "family").select_option("window")
+    expect(bands).to_have_count(1)
+    full_page.control("state", "family").select_option("")
+    expect(bands).to_have_count(0)
