@@ -35,7 +35,7 @@ def grows(studies: Studies) -> Claim:
             told = ", ".join(f"{minus(column[0])} at {context:,}" for context, column in found.items())
             words.append(f"{family} falls by {told}")
     unit = f"fall from the smallest to the largest state, nats more a doubling of the context, at {study.longest:,}"
-    return judge(GROWS, parts, unit, more=[*words, on_noise(means)], trained=bool(study.finished))
+    return judge(GROWS, parts, unit, more=[*words, on_noise(means.noise)], trained=bool(study.finished))
 
 
 def falls(means: Means, family: str, size: Any, condition: Any) -> dict[int, Array]:
@@ -74,14 +74,14 @@ def exponents(study: Study, law: str) -> tuple[list[Part], list[str]]:
     return parts, words
 
 
-def settled(entry: dict[str, Any], interval: dict[str, Any]) -> Estimate:
+def settled(entry: dict[str, Any], interval: dict[str, Any], factors: bool = False) -> Estimate:
     """What follows from a law, with its interval; without, where the fit did not converge or ended on a bound.
 
     Such a fit's draws pile up on the bound too, and their interval says where the bound is.
     """
     if not entry["converged"] or entry["bound_hits"]:
         return Estimate(interval["value"])
-    return from_interval(interval)
+    return from_interval(interval, factors)
 
 
 def _groups(means: Means) -> list[tuple[str, tuple, tuple]]:

@@ -45,7 +45,7 @@ def higher(studies: Studies) -> Claim:
         Part(f"{first[0]} less {second[0]}", means.difference(first[2], second[2]), POSITIVE)
         for first, second in pairwise(found.values())
     ]
-    return judge(HIGHER, parts, "nats", more=[_states(found), on_noise(means)], trained=trained)
+    return judge(HIGHER, parts, "nats", more=[_states(found), on_noise(means.noise)], trained=trained)
 
 
 def less(studies: Studies) -> Claim:
@@ -61,7 +61,7 @@ def less(studies: Studies) -> Claim:
             f"{minus(first[0], '.4f')} then {minus(second[0], '.4f')} here",
             f"{told[0]:.4f} then {told[1]:.4f} published",
         ]
-    return judge(LESS, parts, "nats a doubling", more=[*words, on_noise(means)], trained=trained)
+    return judge(LESS, parts, "nats a doubling", more=[*words, on_noise(means.noise)], trained=trained)
 
 
 def slope_between(means: Means, first: Place, second: Place) -> Array:
@@ -107,7 +107,7 @@ def behind(studies: Studies) -> Claim:
         bare = found["power-2"][max(found["power-2"])]
         (softmax,) = list(found["softmax"].values())[-1:]
         parts = [Part("power-2 less softmax", means.difference(bare, softmax), POSITIVE)]
-    return judge(BEHIND, parts, f"nats at {context:,}", more=[on_noise(means)], trained=bool(study.finished))
+    return judge(BEHIND, parts, f"nats at {context:,}", more=[on_noise(means.noise)], trained=bool(study.finished))
 
 
 def cured(studies: Studies) -> Claim:
@@ -125,7 +125,9 @@ def cured(studies: Studies) -> Claim:
             (softmax,) = list(found["softmax"].values())[-1:]
             off = Part("gated less softmax", means.difference(gated[max(gated)], softmax), POSITIVE)
             words = [f"at the largest state {off.told()}"]
-    return judge(CURED, parts, f"nats at {context:,}", more=[*words, on_noise(means)], trained=bool(study.finished))
+    return judge(
+        CURED, parts, f"nats at {context:,}", more=[*words, on_noise(means.noise)], trained=bool(study.finished)
+    )
 
 
 def u_shape(studies: Studies) -> Claim:
@@ -140,7 +142,7 @@ def u_shape(studies: Studies) -> Claim:
                 estimate = seeds.of_column(columns[end] - columns[inner])
                 parts.append(Part(f"{family}, {end:,} less {inner:,}", estimate, POSITIVE))
     unit = f"nats at {study.longest:,}, mean over states"
-    return judge(U_SHAPE, parts, unit, more=[on_noise(means)], trained=bool(study.finished))
+    return judge(U_SHAPE, parts, unit, more=[on_noise(means.noise)], trained=bool(study.finished))
 
 
 def over_states(means: Means, family: str) -> dict[int, Array]:

@@ -54,7 +54,7 @@ def falls(studies: Studies) -> Claim:
         FALLS,
         parts,
         "fall in nats from the smallest to the largest state",
-        more=[_exponents(study), on_noise(means)],
+        more=[_exponents(study), on_noise(means.noise)],
         trained=bool(study.finished),
     )
 
@@ -71,7 +71,7 @@ def beats(studies: Studies, asked: Asked, champion: str) -> Claim:
         asked,
         parts,
         f"{champion} less the other, nats at equal state",
-        more=[ahead, on_noise(means)],
+        more=[ahead, on_noise(means.noise)],
         trained=bool(study.finished),
     )
 
@@ -99,7 +99,7 @@ def taylor(studies: Studies) -> Claim:
             (ours, count), (theirs, other_count) = heads[family][key], heads[other][key]
             what = f"{family}, keys of {key[-1]} ({count} heads, linear {other_count})"
             parts.append(Part(what, means.difference(ours, theirs), NEGATIVE))
-    return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means)], trained=bool(study.finished))
+    return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means.noise)], trained=bool(study.finished))
 
 
 def taylor_at_equal_state(studies: Studies) -> Claim:
@@ -114,7 +114,11 @@ def taylor_at_equal_state(studies: Studies) -> Claim:
                 parts.append(Part(_named(study, (family, *place)), found.difference, NEGATIVE))
                 counts.append(f"from {labels.decimal(found.states[0])} to {labels.decimal(found.states[-1])} elements")
     return judge(
-        TAYLOR_EQUAL, parts, "Taylor less linear, nats", more=[*counts, on_noise(means)], trained=bool(study.finished)
+        TAYLOR_EQUAL,
+        parts,
+        "Taylor less linear, nats",
+        more=[*counts, on_noise(means.noise)],
+        trained=bool(study.finished),
     )
 
 
