@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from isostate.report import claims, equal_state, reading, seeds
+from isostate.report import claims, equal_state, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
 from isostate.report.joint_fits import n_params
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
 from isostate.report.note.context import exponents, settled
-from isostate.report.note.studies import MODEL_SIZE, Studies, Study, by_state, on_noise, places
+from isostate.report.note.studies import MODEL_SIZE, Studies, Study, at_compute, by_state, on_noise, places
 from isostate.report.seeds import Array, Estimate, Means
 
 LARGER = Asked("larger", "more state should help a tiny model less than a large one", NOTE, MODEL_SIZE)
@@ -87,7 +87,7 @@ def order(studies: Studies) -> Claim:
                 allowed = (1 / claims.ORDER, claims.ORDER)
                 what = f"{family} at {study.size_word(size)}" if study.size_word(size) else family
                 parts.append(Part(what, estimate, allowed, spec=".2g"))
-                ratios = sorted({runs.state(row) / n_params(row) for row in rows})
+                ratios = sorted({runs.state(row) / n_params(rows[0]) for row in rows})
                 if ratios[-3] < allowed[0]:
                     short.append(f"{ratios[-1]:.2g} of them for {what}")
     told = f"{FEW_LARGE}: the largest is {', '.join(short)}" if short else ""
@@ -100,18 +100,11 @@ def best_over_parameters(rows: list[runs.Row], noise: seeds.Noise) -> Estimate |
 
     The best lies between the neighbours of the best state that was trained; at the edge of these it has one alone.
     """
-    curves = {row["run_id"]: reading.points(row, "flops") for row in rows}
-    curves = {run: points for run, points in curves.items() if points}
-    if len({runs.state(row) for row in rows if row["run_id"] in curves}) < 3:
+    means = at_compute(rows, noise)
+    setting = {runs.state(row): runs.cell(row) for row in rows if runs.cell(row) in means.values}
+    states = sorted(setting)
+    if len(states) < 3:
         return None
-    budget = min(points[-1][0] for points in curves.values())
-    losses = {run: reading.read(points, budget) for run, points in curves.items()}
-    kept = [row for row in rows if losses.get(row["run_id"]) is not None]
-    means = seeds.means(
-        kept, lambda row: (runs.cell(row), "at compute"), lambda row: losses[row["run_id"]] or 0.0, noise
-    )
-    states = sorted({runs.state(row) for row in kept})
-    setting = {runs.state(row): (runs.cell(row), "at compute") for row in kept}
     column_SB = np.stack([means.column(setting[state]) for state in states])
     best_B = np.argmin(column_SB, axis=0)
     ratios = np.array(states, dtype=float) / n_params(rows[0])

@@ -108,6 +108,18 @@ class Studies:
         return seeds.means(study.at(context), runs.cell, lambda row: runs.final_loss(row, context), noise)
 
 
+def at_compute(rows: list[Row], noise: Noise) -> Means:
+    """Of the settings (rows.cell) read at the FLOPs that the cheapest run has before its decay; empty without curves.
+
+    A run that is first evaluated after as many is left out.
+    """
+    curves = {row["run_id"]: points for row in rows if (points := reading.points(row, "flops"))}
+    budget = min((points[-1][0] for points in curves.values()), default=0.0)
+    losses = {run: loss for run, points in curves.items() if (loss := reading.read(points, budget)) is not None}
+    kept = [row for row in rows if row["run_id"] in losses]
+    return seeds.means(kept, runs.cell, lambda row: losses[row["run_id"]], noise)
+
+
 def on_noise(noise: Noise) -> str:
     """How large the noise of one run is, of which losses, and whose: 'noise 0.0260, 20 dof'."""
     if noise.sd is None:
