@@ -32,7 +32,9 @@ def grows(studies: Studies) -> Claim:
     tokens over few layers cannot reach far, however long the context is.
     """
     study, means = studies[CONTEXT], studies.means(CONTEXT)
-    parts, beside, words = [], [], []
+    parts: list[Part] = []
+    beside: list[Part] = []
+    words: list[str] = []
     for family, size, condition in _groups(means):
         found = falls(means, family, size, condition)
         if len(found) > 1:

@@ -40,7 +40,9 @@ def falls(studies: Studies) -> Claim:
     A rise is taken from every smaller state, at a level shared over them. Other families are told beside.
     """
     study, means = studies[STATE_LAWS], studies.means(STATE_LAWS)
-    parts, beside, rises = [], [], []
+    parts: list[Part] = []
+    beside: list[Part] = []
+    rises: list[str] = []
     for place in places(means):
         states = by_state(means, place)
         if len(states) > 1:
