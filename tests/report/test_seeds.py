@@ -71,6 +71,30 @@ def test_given_ends_are_kept():
     assert seeds.from_interval({"value": 0.5, "low": None, "high": 0.7}).interval() == (None, None)
 
 
+def test_given_ends_are_widened_to_the_level_that_is_asked_for_each_side_by_itself():
+    level = 0.995
+    ratio = stats.norm.ppf(0.9975) / stats.norm.ppf(0.975)
+    estimate = seeds.from_interval({"value": 0.5, "low": 0.4, "high": 0.7})
+    assert estimate.interval(level) == pytest.approx((0.5 - 0.1 * ratio, 0.5 + 0.2 * ratio))
+    factors = seeds.from_interval({"value": 8.0, "low": 2.0, "high": 16.0}, factors=True)
+    assert factors.interval(level) == pytest.approx((8 / 4**ratio, 8 * 2**ratio))
+    assert factors.interval() == (2.0, 16.0)
+    open_ended = seeds.from_interval({"value": 3.0, "low": 0.0, "high": math.inf}, factors=True)
+    assert open_ended.interval(level) == (0.0, math.inf)
+
+
+def test_draws_that_are_ranges_have_their_outer_quantiles():
+    lower = np.repeat([1.0, 4.0], 500)
+    estimate = seeds.Estimate(8.0, lower, upper=4 * lower)
+    assert estimate.interval(0.9) == (1.0, 16.0)
+    assert seeds.Estimate(8.0, lower).interval(0.9) == (1.0, 4.0)
+
+
+def test_of_draws_on_a_grid_an_end_is_on_the_grid():
+    draws = np.repeat([1.0, 4.0], [25, 975])  # 2.5 % of them: interpolated it would be 1.1
+    assert seeds.Estimate(4.0, draws).interval()[0] in (1.0, 4.0)
+
+
 def covered(n_settings: int, n_seeds: int, studies: int = 300) -> float:
     """How often a 95 % interval of a difference of two single runs or means holds the planted one, 0."""
     rng = np.random.default_rng(7)

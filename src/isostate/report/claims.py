@@ -24,7 +24,10 @@ NEGATIVE: Range = (-math.inf, math.nextafter(0.0, -1.0))
 
 
 def verdict(low: float | None, high: float | None, allowed: Range, within: float = 0.0) -> Verdict:
-    """Of the values from `low` to `high`, where those of `allowed` are claimed; without an end nothing is decided."""
+    """Of the values from `low` to `high`, where those of `allowed` are claimed; without an end nothing is decided.
+
+    A confirmed interval may leave the allowed values by `within`; where that is negative, it stays as far inside.
+    """
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return "undecided"
     if high < allowed[0] or low > allowed[1]:
@@ -44,9 +47,9 @@ def of_order(interval: dict[str, Any] | None, claimed: float) -> Verdict:
     return verdict(interval["low"], interval["high"], (claimed / ORDER, claimed * ORDER))
 
 
-def strict(count: int) -> float:
+def strict(count: int, level: float = LEVEL) -> float:
     """The level of the interval of one of `count` parts that alone would decide."""
-    return 1.0 - (1.0 - LEVEL) / max(count, 1)
+    return 1.0 - (1.0 - level) / max(count, 1)
 
 
 def all_of(parts: Sequence[Verdict], strictly: Sequence[Verdict]) -> Verdict:

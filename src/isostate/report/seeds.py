@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import fmean, variance
+from statistics import NormalDist, fmean, variance
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Noise:
     sd: float | None
     dof: int
     source: str = ""  # whose, where it is not the study's own
+    when: str = ""  # "before the decay", where it is not that of the losses at the end
 
     def or_else(self, other: Noise) -> Noise:
         """This one, if it is known."""
@@ -45,24 +46,38 @@ class Noise:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with draws of it, or with given ends; without either it has no interval."""
+    """A number with draws of it, or with given ends of 95 %; without either it has no interval.
+
+    Where each draw is itself a range, `draws` are its lower ends and `upper` its upper ones.
+    """
 
     value: float
     draws: Array | None = None
     ends: tuple[float, float] | None = None
+    upper: Array | None = None
+    factors: bool = False  # given ends lie at factors of a positive value, and widen as such
 
     def interval(self, level: float = LEVEL) -> tuple[float | None, float | None]:
-        """Its ends; given ones are of 95 %, whatever is asked for."""
-        if self.draws is None or self.ends is not None:
-            return self.ends or (None, None)
-        tail = (1.0 - level) / 2.0
-        low, high = np.quantile(self.draws, [tail, 1.0 - tail], method="nearest" if self._counts else "linear")
-        return float(low), float(high)
+        """Its ends: quantiles of the draws, each itself a draw, since what is read off a grid has nothing between.
 
-    @property
-    def _counts(self) -> bool:
-        """Whether a draw is infinite: between it and its neighbour nothing can be interpolated."""
-        return self.draws is not None and not np.isfinite(self.draws).all()
+        Given ones are widened to the level by the ratio of normal quantiles, each side by its own width: the fits whose
+        ends these are keep some hundred draws, too few for the tails that many parts ask for.
+        """
+        if self.ends is not None:
+            return self._widened(self.ends[0], level), self._widened(self.ends[1], level)
+        if self.draws is None:
+            return None, None
+        tail = (1.0 - level) / 2.0
+        upper = self.draws if self.upper is None else self.upper
+        return _quantile(self.draws, tail), _quantile(upper, 1.0 - tail)
+
+    def _widened(self, end: float, level: float) -> float:
+        if level == LEVEL or end == self.value or math.isinf(end):
+            return end
+        ratio = _normal_end(level) / _normal_end(LEVEL)
+        if self.factors:
+            return self.value * (end / self.value) ** ratio
+        return self.value + ratio * (end - self.value)
 
     def to_dict(self) -> dict[str, float | None]:
         low, high = self.interval()
@@ -74,10 +89,11 @@ def exactly(value: float) -> Estimate:
     return Estimate(value, ends=(value, value))
 
 
-def from_interval(interval: Mapping[str, Any]) -> Estimate:
+def from_interval(interval: Mapping[str, Any], factors: bool = False) -> Estimate:
     """A fitted law's parameter, or what follows from it: {"value", "low", "high"}."""
     low, high = interval["low"], interval["high"]
-    return Estimate(interval["value"], ends=None if low is None or high is None else (low, high))
+    ends = None if low is None or high is None else (low, high)
+    return Estimate(interval["value"], ends=ends, factors=factors)
 
 
 def pooled(groups: Iterable[Iterable[float]], source: str = "") -> Noise:
@@ -133,6 +149,14 @@ def means(
         {key: len(losses) for key, losses in groups.items()},
         own if noise is None else noise,
     )
+
+
+def _quantile(draws: Array, q: float) -> float:
+    return float(np.quantile(draws, q, method="nearest"))
+
+
+def _normal_end(level: float) -> float:
+    return NormalDist().inv_cdf((1.0 + level) / 2.0)
 
 
 @lru_cache(maxsize=256)  # 8 MB: settings return in one comparison after another

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,21 @@ def test_one_part_among_many_refutes_only_by_a_stricter_interval():
     assert verdict(at_the_edge) == "refuted"
     assert verdict(*[0.1] * 9, at_the_edge) == "undecided"
     assert verdict(*[-0.1] * 9, 0.0195, how="any") == "undecided"
+
+
+def test_a_part_may_be_refuted_by_any_of_several_numbers_at_a_level_that_they_share():
+    holds, rises, at_the_edge = part("a", 0.1), part("", 0.05).estimate, part("", 0.0195).estimate
+    assert replace(holds, against=(rises,)).verdict() == "refuted"
+    assert replace(holds, against=(at_the_edge,)).verdict() == "refuted"  # as 95 % has it
+    assert replace(holds, against=(at_the_edge,) * 10).verdict() == "confirmed"
+    assert replace(holds, against=(at_the_edge,)).verdict(0.995) == "confirmed"
+    assert replace(holds, against=(part("", 0.0).estimate,)).verdict() == "confirmed"  # never undecided by a rise alone
+
+
+def test_what_a_confirmation_asks_for_may_say_nothing_against_the_claim():
+    assert part("a", -0.1).verdict() == "refuted"
+    assert replace(part("a", -0.1), refuter=False).verdict() == "undecided"
+    assert replace(part("a", 0.1), refuter=False).verdict() == "confirmed"
 
 
 def test_few_parts_are_told_by_name_and_of_many_the_ends_and_who_failed():

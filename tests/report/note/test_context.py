@@ -15,13 +15,13 @@ STATES = (1_024, 4_096, 16_384)
 CONTEXTS = (64, 256, 1_024)
 
 
-def table(growth: float, noise: float = planted_note.NOISE) -> list[dict]:
+def table(growth: float, noise: float = planted_note.NOISE, family: str = "power-2-gated") -> list[dict]:
     """A doubling of state gains 0.02 nats at a context of 64, and `growth` more a doubling of the context."""
     return [
         row
         for t in CONTEXTS
         for row in planted_note.rows(
-            "window",
+            family,
             STATES,
             lambda s, t=t: 4.0 - (0.02 + growth * math.log2(t / 64)) * math.log2(s / 1_024),
             context=t,
@@ -42,7 +42,7 @@ def test_the_states_law_grows_with_the_training_context_or_shrinks(growth, noise
 
 def test_the_falls_are_told_context_by_context():
     claim = context.grows(planted_note.study(CONTEXT, table(0.01, 1e-9)))
-    assert "window falls by 0.080 at 64, 0.160 at 256, 0.240 at 1,024" in claim.evidence
+    assert "power-2-gated falls by 0.080 at 64, 0.160 at 256, 0.240 at 1,024" in claim.evidence
 
 
 def test_falls_are_taken_over_the_states_that_every_context_has():
@@ -51,7 +51,15 @@ def test_falls_are_taken_over_the_states_that_every_context_has():
         if (row["train_context"], row["state"]["elements"]) == (64, STATES[-1]):
             row["state"]["elements"] = 9_000
     claim = context.grows(planted_note.study(CONTEXT, rows))
-    assert "window falls by 0.040 at 64, 0.080 at 256, 0.120 at 1,024" in claim.evidence
+    assert "power-2-gated falls by 0.040 at 64, 0.080 at 256, 0.120 at 1,024" in claim.evidence
+
+
+def test_a_window_is_told_beside_and_decides_nothing():
+    both = table(0.01) + table(-0.01, family="window")
+    claim = context.grows(planted_note.study(CONTEXT, both))
+    assert (claim.verdict, len(claim.parts)) == ("confirmed", 1)
+    assert "; beside: window −0.0" in claim.evidence
+    assert context.grows(planted_note.study(CONTEXT, table(-0.01, family="window"))).parts == ()
 
 
 def thumb(chi: float, tau: float) -> str:

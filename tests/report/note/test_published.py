@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from isostate.report.note import published
@@ -42,13 +43,18 @@ def test_the_published_order_of_the_largest_states(losses, noise, verdict):
     assert "elements: linear 16.4K, power-2-gated 65.5K, window 131K, power-4-gated 524K" in claim.evidence
 
 
-@pytest.mark.parametrize(("power_4", "verdict"), [(2.98, "confirmed"), (1.9, "refuted")])
-def test_a_doubling_gains_less_and_less(power_4, verdict):
+@pytest.mark.parametrize(
+    ("power_4", "verdict"), [(2.98, "confirmed"), (1.9, "refuted"), (3.05, "undecided"), (3.0, "undecided")]
+)
+def test_a_doubling_gains_less_and_less_where_both_gain(power_4, verdict):
     claim = published.less(planted_note.study(STATE_LAWS, four((3.2, 3.0, 2.9, power_4))))
     assert claim.verdict == verdict
-    want = (3.2 - 3.0) / math.log2(65_536 / 16_384) - (3.0 - power_4) / math.log2(524_288 / 65_536)
-    assert claim.parts[0].estimate.value == pytest.approx(want, abs=0.005)
+    first, second = (3.2 - 3.0) / math.log2(65_536 / 16_384), (3.0 - power_4) / math.log2(524_288 / 65_536)
+    assert [part.estimate.value for part in claim.parts] == pytest.approx([first - second, first, second], abs=0.005)
     assert "0.0966 then 0.0137 published" in claim.evidence
+    if power_4 == 3.05:
+        assert claim.parts[0].verdict() == "confirmed"  # which alone would hold a worse power-4 for a smaller gain
+    assert ("power-4 is worse than power-2 here" in claim.evidence) == (second < 0 or claim.parts[2].estimate.value < 0)
 
 
 def long(bare: float, gated: float, noise: float = 0.004) -> list[dict]:
@@ -65,6 +71,9 @@ def long(bare: float, gated: float, noise: float = 0.004) -> list[dict]:
     [
         (3.5, 3.12, 0.004, "confirmed", "confirmed"),
         (3.0, 3.3, 0.004, "refuted", "refuted"),
+        (3.0, 2.9, 0.004, "refuted", "refuted"),  # better with a gate, but it had nothing to cure
+        (3.5, 3.4, 0.004, "confirmed", "refuted"),  # better, but of the gap it closes a quarter
+        (3.5, 3.31, 0.05, "confirmed", "undecided"),  # half of it, give or take the noise
         (3.102, 3.101, 0.05, "undecided", "undecided"),
     ],
 )
@@ -73,21 +82,32 @@ def test_power_without_a_gate_falls_behind_at_long_contexts_and_a_gate_helps(bar
     assert published.behind(studies).verdict == behind
     claim = published.cured(studies)
     assert claim.verdict == cured
-    assert "at the largest state gated less softmax" in claim.evidence
+    assert ("no gap beyond the noise" in claim.evidence) == (behind != "confirmed")
+    if bare > 3.4:
+        assert claim.parts[2].estimate.value == pytest.approx((bare - gated) - (bare - 3.1) / 2, abs=2 * noise)
 
 
-@pytest.mark.parametrize(("best", "verdict"), [(256, "confirmed"), (1_024, "refuted")])
-def test_the_best_training_context_lies_inside_or_at_an_end(best, verdict):
-    rows = [
-        row
-        for context in (64, 256, 1_024)
-        for row in planted_note.rows(
-            "window", (1_024, 4_096), lambda s, t=context: 3 + 0.05 * abs(math.log2(t / best)), context=context
-        )
-    ]
-    claim = published.u_shape(planted_note.study(CONTEXT, rows))
+def at_a_price(longest: float, noise: float = 0.004) -> list[dict]:
+    """After as many updates a fourfold context gains 0.1 nats, as does a doubling of updates; FLOPs of 1,024 tokens."""
+    rng, rows = np.random.default_rng(5), []
+    for context, price in ((64, 1.0), (256, 1.0), (1_024, longest)):
+        for row in planted_note.rows("window", (1_024, 4_096), lambda s: 3.0, context=context):
+            row["train_flops"] *= price
+            for point in row["curve"]:
+                loss = 3.0 - 0.05 * math.log2(context / 64) - 0.1 * math.log2(point["step"] / 100)
+                point["eval"] = {at: loss + rng.normal(0.0, noise) for at in point["eval"]}
+            rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize(("price", "verdict"), [(4.0, "confirmed"), (1.0, "refuted"), (2.0, "undecided")])
+def test_the_best_training_context_lies_inside_or_at_an_end_at_equal_compute(price, verdict):
+    claim = published.u_shape(planted_note.study(CONTEXT, at_a_price(price)))
     assert claim.verdict == verdict
     assert [part.what for part in claim.parts] == ["window, 64 less 256", "window, 1,024 less 256"]
+    want = -0.1 + 0.1 * math.log2(price)  # at equal updates it would be -0.1 whatever the price
+    assert claim.parts[1].estimate.value == pytest.approx(want, abs=0.01)
+    assert "noise before the decay 0.0" in claim.evidence
 
 
 def test_contexts_are_compared_by_the_states_that_all_of_them_have():

@@ -79,6 +79,20 @@ def test_a_best_state_at_the_edge_of_the_study_is_a_bound_and_decides_nothing():
     assert low < 0.1
     assert claim.verdict == "undecided"
     assert "∞" in claim.evidence
+    assert "or more were trained: the largest is 0.016 of them for window" in claim.evidence
+    assert "not to be confirmed" not in size.order(planted_note.study(MODEL_SIZE, bowl(1.0))).evidence
+
+
+def test_a_best_state_is_held_against_an_order_at_a_level_shared_over_the_parts():
+    rows = bowl(1.0, noise=0.05, steep=0.01)
+    estimate = size.best_over_parameters(rows, seeds.Noise(0.05, 8))
+    (low, high), (lower, higher) = estimate.interval(0.8), estimate.interval(0.999)
+    assert lower < low <= high < higher
+
+
+def test_the_noise_of_losses_on_the_way_is_taken():
+    claim = size.order(planted_note.study(MODEL_SIZE, bowl(1.0)))
+    assert "noise before the decay 0.0000, 8 dof" in claim.evidence
 
 
 def test_noise_as_large_as_the_bowl_decides_nothing():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from isostate.report.note.studies import Studies, Study, by_state, on_noise, places
@@ -34,10 +36,26 @@ def test_a_study_without_repeated_seeds_takes_the_noise_of_another_and_says_so()
     noise = both.noise("04_time")
     assert (noise.sd, noise.dof, noise.source) == (both["02_context"].noise().sd, 4, "02_context")
     assert both.noise("02_context").source == ""
-    told = on_noise(both.means("04_time"))
-    assert (
-        told == f"seed noise {noise.sd:.4f} (4 degrees of freedom in 02_context), taken for 2 settings of one seed too"
-    )
+    assert on_noise(both.means("04_time").noise) == f"noise {noise.sd:.4f}, 4 dof in 02_context"
+    assert on_noise(both.means("02_context").noise) == f"noise {noise.sd:.4f}, 4 dof"
+    assert "no interval" in on_noise(Studies([])["04_time"].noise())
+    assert both.noise_before_decay("04_time").source == "02_context"
+
+
+def test_noise_before_the_decay_is_that_of_the_losses_read_there():
+    table = planted_note.rows("window", STATES, lambda s: 3.0, noise=0.001)
+    schedule = {"schedule": "wsd", "steps": 1_000, "warmup_steps": 100, "decay_share": 0.2}
+    for row in table:
+        row["config"]["train"] = schedule  # decays from update 820 on
+        for place, point in enumerate(row["curve"]):
+            strays = (row["seed"] - 1) * (0.02, 0.08)[place % 4 // 2] if point["step"] < 820 else 0.0
+            point["eval"] = {"256": 9.0, "1024": 4.0 + strays} if point["eval"] else {}
+    study = Study("a", table)
+    noise = study.noise_before_decay()  # evaluated at 100, 200, ... 800: by turns 0.02 and 0.08
+    assert noise.sd == pytest.approx(math.sqrt((0.02**2 + 0.08**2) / 2))
+    assert noise.dof == 4  # two settings of three seeds, however often they were evaluated
+    assert study.noise().sd < 0.003
+    assert on_noise(noise) == "noise before the decay 0.0583, 4 dof"
 
 
 def test_sizes_are_named_where_there_are_several():

@@ -42,6 +42,7 @@ def test_a_diluted_text_is_judged_by_its_own_words_and_not_by_fillers():
     assert claim.verdict == "confirmed"
     assert claim.parts[0].estimate.value == pytest.approx(0.03, abs=0.004)  # by all its tokens it would be -0.02
     assert "on bard, 3 fillers and on bard" in claim.evidence
+    assert "compared: bard, 3 fillers (the text's own tokens) with bard" in claim.evidence
 
 
 def test_noise_is_that_of_each_text():

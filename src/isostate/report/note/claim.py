@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isostate.report import claims
-from isostate.report.claims import Range, Verdict
+from isostate.report.claims import POSITIVE, Range, Verdict
 from isostate.report.seeds import Estimate
 
 NOT_TRAINED = "not trained yet"
@@ -29,17 +29,27 @@ class Asked:
 
 @dataclass(frozen=True)
 class Part:
-    """One number that a claim speaks of, the values that it allows, and how the number is written."""
+    """One number that a claim speaks of, the values that it allows, and how the number is written.
+
+    `against`: numbers of which one above 0 is enough to refute the part, at a level that they share. A part that is no
+    `refuter` is asked for by a confirmation, and says nothing against the claim.
+    """
 
     what: str
     estimate: Estimate
     allowed: Range
     within: float = 0.0
     spec: str = "+.3f"
+    against: tuple[Estimate, ...] = ()
+    refuter: bool = True
 
     def verdict(self, level: float = claims.LEVEL) -> Verdict:
         """By the interval of that level."""
-        return claims.verdict(*self.estimate.interval(level), self.allowed, self.within)
+        shared = claims.strict(len(self.against), level)
+        if any(claims.verdict(*one.interval(shared), POSITIVE) == "confirmed" for one in self.against):
+            return "refuted"
+        found = claims.verdict(*self.estimate.interval(level), self.allowed, self.within)
+        return "undecided" if found == "refuted" and not self.refuter else found
 
     def told(self) -> str:
         """'window +0.071 [+0.065, +0.077]'."""

@@ -16,6 +16,7 @@ from isostate.report.seeds import Array, Estimate, Means, from_interval, of_colu
 GROWS = Asked(
     "grows", "longer training documents “smoothly grow the magnitude of the state scaling law”", NOTE, CONTEXT
 )
+MULTILINEAR = "power-2-gated"
 THUMB = Asked("thumb", "“double the state size every time the context is quadrupled”: S* ~ T^(1/2)", NOTE, CONTEXT)
 
 
@@ -25,17 +26,25 @@ def of_the_context(studies: Studies) -> list[Claim]:
 
 
 def grows(studies: Studies) -> Claim:
-    """By how much the fall from the smallest to the largest state grows with a doubling of the training context."""
+    """By how much the fall from the smallest to the largest state grows with a doubling of the training context.
+
+    The note shows it of multilinear, so the gated power family is judged. Others are told beside: a window of few
+    tokens over few layers cannot reach far, however long the context is.
+    """
     study, means = studies[CONTEXT], studies.means(CONTEXT)
-    parts, words = [], []
+    parts: list[Part] = []
+    beside: list[Part] = []
+    words: list[str] = []
     for family, size, condition in _groups(means):
         found = falls(means, family, size, condition)
         if len(found) > 1:
-            parts.append(Part(family, slope([math.log2(context) for context in found], list(found.values())), POSITIVE))
+            part = Part(family, slope([math.log2(context) for context in found], list(found.values())), POSITIVE)
+            (parts if family == MULTILINEAR else beside).append(part)
             told = ", ".join(f"{minus(column[0])} at {context:,}" for context, column in found.items())
             words.append(f"{family} falls by {told}")
+    words += [f"beside: {', '.join(part.told() for part in beside)}"] if beside else []
     unit = f"fall from the smallest to the largest state, nats more a doubling of the context, at {study.longest:,}"
-    return judge(GROWS, parts, unit, more=[*words, on_noise(means)], trained=bool(study.finished))
+    return judge(GROWS, parts, unit, more=[*words, on_noise(means.noise)], trained=bool(study.finished))
 
 
 def falls(means: Means, family: str, size: Any, condition: Any) -> dict[int, Array]:
@@ -74,14 +83,14 @@ def exponents(study: Study, law: str) -> tuple[list[Part], list[str]]:
     return parts, words
 
 
-def settled(entry: dict[str, Any], interval: dict[str, Any]) -> Estimate:
+def settled(entry: dict[str, Any], interval: dict[str, Any], factors: bool = False) -> Estimate:
     """What follows from a law, with its interval; without, where the fit did not converge or ended on a bound.
 
     Such a fit's draws pile up on the bound too, and their interval says where the bound is.
     """
     if not entry["converged"] or entry["bound_hits"]:
         return Estimate(interval["value"])
-    return from_interval(interval)
+    return from_interval(interval, factors)
 
 
 def _groups(means: Means) -> list[tuple[str, tuple, tuple]]:

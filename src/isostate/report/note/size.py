@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from isostate.report import claims, equal_state, reading, seeds
+from isostate.report import claims, equal_state, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
 from isostate.report.joint_fits import n_params
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
 from isostate.report.note.context import exponents, settled
-from isostate.report.note.studies import MODEL_SIZE, Studies, Study, by_state, on_noise, places
+from isostate.report.note.studies import MODEL_SIZE, Studies, Study, at_compute, by_state, on_noise, places
 from isostate.report.seeds import Array, Estimate, Means
 
 LARGER = Asked("larger", "more state should help a tiny model less than a large one", NOTE, MODEL_SIZE)
@@ -23,6 +23,7 @@ ORDER_LAW = Asked("order-law", "“the state size should be of the same order as
                   NOTE, MODEL_SIZE)  # fmt: skip
 FOLLOWS = Asked("follows", "the state worth having follows the parameter count: S* ~ N", NOTE, MODEL_SIZE)
 LEAST_RANGE = 2.0  # of states that sizes share
+FEW_LARGE = "not to be confirmed where less than three states of a tenth of the parameters or more were trained"
 SAME_SIZE = 1.02  # parameters closer than that are of one size
 
 
@@ -45,7 +46,7 @@ def larger(studies: Studies) -> Claim:
             told = ", ".join(f"{name} by {minus(column[0])}" for name, column in columns.items())
             words.append(f"{family} from {low:,.0f} to {high:,.0f} elements: {told}")
     unit = "nats that the same growth of state gains more"
-    return judge(LARGER, parts, unit, more=[*words, on_noise(means)], trained=bool(study.finished))
+    return judge(LARGER, parts, unit, more=[*words, on_noise(means.noise)], trained=bool(study.finished))
 
 
 def shared_falls(study: Study, means: Means, family: str) -> tuple[dict[str, Array], float, float]:
@@ -70,19 +71,28 @@ def shared_falls(study: Study, means: Means, family: str) -> tuple[dict[str, Arr
 
 
 def order(studies: Studies) -> Claim:
-    """At each size the best state by the curves, read at the FLOPs that the cheapest setting has before its decay."""
+    """At each size the best state by the curves, read at the FLOPs that the cheapest setting has before its decay.
+
+    A best state is confirmed by the ends of its range, and the lower end is a state below it, while the largest state
+    trained has no upper end: so three of a tenth of the parameters or more must be there.
+    """
     study = studies[MODEL_SIZE]
-    noise = studies.noise(MODEL_SIZE)
-    parts = []
+    noise = studies.noise_before_decay(MODEL_SIZE)
+    parts, short = [], []
     for family in runs.families(study.finished):
         for size in runs.sizes(study.finished):
             rows = [row for row in study.finished if row["family"] == family and runs.size(row) == size]
             estimate = best_over_parameters(rows, noise)
             if estimate is not None:
                 allowed = (1 / claims.ORDER, claims.ORDER)
-                parts.append(Part(f"{family} at {study.size_word(size)}", estimate, allowed, spec=".2g"))
+                what = f"{family} at {study.size_word(size)}" if study.size_word(size) else family
+                parts.append(Part(what, estimate, allowed, spec=".2g"))
+                ratios = sorted({runs.state(row) / n_params(rows[0]) for row in rows})
+                if ratios[-3] < allowed[0]:
+                    short.append(f"{ratios[-1]:.2g} of them for {what}")
+    told = f"{FEW_LARGE}: the largest is {', '.join(short)}" if short else ""
     unit = "best state over parameters, between its neighbours in the study"
-    return judge(ORDER, parts, unit, trained=bool(study.finished))
+    return judge(ORDER, parts, unit, more=[told, on_noise(noise)], trained=bool(study.finished))
 
 
 def best_over_parameters(rows: list[runs.Row], noise: seeds.Noise) -> Estimate | None:
@@ -90,30 +100,19 @@ def best_over_parameters(rows: list[runs.Row], noise: seeds.Noise) -> Estimate |
 
     The best lies between the neighbours of the best state that was trained; at the edge of these it has one alone.
     """
-    curves = {row["run_id"]: reading.points(row, "flops") for row in rows}
-    curves = {run: points for run, points in curves.items() if points}
-    if len({runs.state(row) for row in rows if row["run_id"] in curves}) < 3:
+    means = at_compute(rows, noise)
+    setting = {runs.state(row): runs.cell(row) for row in rows if runs.cell(row) in means.values}
+    states = sorted(setting)
+    if len(states) < 3:
         return None
-    budget = min(points[-1][0] for points in curves.values())
-    losses = {run: reading.read(points, budget) for run, points in curves.items()}
-    kept = [row for row in rows if losses.get(row["run_id"]) is not None]
-    means = seeds.means(
-        kept, lambda row: (runs.cell(row), "at compute"), lambda row: losses[row["run_id"]] or 0.0, noise
-    )
-    states = sorted({runs.state(row) for row in kept})
-    setting = {runs.state(row): (runs.cell(row), "at compute") for row in kept}
     column_SB = np.stack([means.column(setting[state]) for state in states])
     best_B = np.argmin(column_SB, axis=0)
     ratios = np.array(states, dtype=float) / n_params(rows[0])
     walled = np.concatenate([[0.0], ratios, [math.inf]])
-    low_B, high_B = walled[best_B], walled[best_B + 2]
+    value = float(ratios[best_B[0]])
     if len(best_B) == 1:
-        return Estimate(float(ratios[best_B[0]]))
-    tail = (1 - claims.LEVEL) / 2
-    ends = [
-        float(np.quantile(column, q, method="nearest")) for column, q in ((low_B[1:], tail), (high_B[1:], 1 - tail))
-    ]
-    return Estimate(float(ratios[best_B[0]]), ends=(ends[0], ends[1]))
+        return Estimate(value)
+    return Estimate(value, draws=walled[best_B[1:]], upper=walled[best_B[1:] + 2])
 
 
 def order_by_law(study: Study) -> Claim:
@@ -127,7 +126,7 @@ def order_by_law(study: Study) -> Claim:
                 }
                 what = f"{entry['group']['family']} at {point['x'] / 1e6:.2g}M"
                 allowed = (1 / claims.ORDER, claims.ORDER)
-                parts.append(Part(what, settled(entry, ratio), allowed, spec=".2g"))
+                parts.append(Part(what, settled(entry, ratio, factors=True), allowed, spec=".2g"))
     return judge(ORDER_LAW, parts, "S*(N) over N", trained=bool(study.finished))
 
 

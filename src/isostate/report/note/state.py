@@ -1,18 +1,18 @@
-"""What the note claims of the state itself: that loss falls with it, which family uses it best, how far it goes."""
+"""What the note claims of the state itself: that loss falls with it, and which family uses it best."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from isostate.report import equal_state, labels
+from isostate.report import claims, equal_state, labels
 from isostate.report import rows as runs
 from isostate.report.claims import NEGATIVE, POSITIVE
 from isostate.report.equal_state import Matched
 from isostate.report.fits import of_state
-from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge
+from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
 from isostate.report.note.studies import STATE_LAWS, Studies, Study, by_state, on_noise, places
-from isostate.report.rows import Row
-from isostate.report.seeds import Means, exactly
+from isostate.report.seeds import Means
 
 FALLS = Asked("falls", "“a clear pattern of improved performance as the state size grows”", NOTE, STATE_LAWS)
 BEATS = Asked("beats", "“the multilinear smokes the rest” at equal state: gated against gated", NOTE, STATE_LAWS)
@@ -20,19 +20,12 @@ BEATS_BARE = Asked("beats-ungated", "“the multilinear smokes the rest” at eq
 TAYLOR = Asked("taylor", "the second-order Taylor map improves linear transformers: keys of one size", NOTE, STATE_LAWS)
 TAYLOR_EQUAL = Asked("taylor-equal", "the second-order Taylor map improves linear transformers: at equal state", NOTE,
                      STATE_LAWS)  # fmt: skip
-LIMIT = Asked("limit", "head-varied linear: “there is a maximum”, for GPT-2 XL “122 million”", NOTE, STATE_LAWS)
-REACH = Asked("reach", "a window's “effective context length … is wl”", NOTE, STATE_LAWS)
-
-GPT2_XL = (48, 1_600)  # layers, width: Radford et al. 2019, table 2
-NOTES_LIMIT = (122e6, 123e6)  # "122 million", cut to three digits
-REACH_EXAMPLE = (4, 16)  # layers, window
+NOTES_FAMILIES = ("window", "taylor", "linear", "power")  # whatever their degree, with gates or without
 
 
 def of_the_state(studies: Studies) -> list[Claim]:
-    """The note's first claims, in its order."""
+    """In the note's order."""
     return [
-        reach(),
-        limit(studies[STATE_LAWS]),
         falls(studies),
         beats(studies, BEATS, "power-2-gated"),
         beats(studies, BEATS_BARE, "power-2"),
@@ -42,21 +35,43 @@ def of_the_state(studies: Studies) -> list[Claim]:
 
 
 def falls(studies: Studies) -> Claim:
-    """The fall from the smallest to the largest state of each family, and the exponents of its laws."""
+    """The fall from the smallest to the largest state of the note's families, with no rise to the largest on the way.
+
+    A rise is taken from every smaller state, at a level shared over them. Other families are told beside.
+    """
     study, means = studies[STATE_LAWS], studies.means(STATE_LAWS)
-    parts = []
+    parts: list[Part] = []
+    beside: list[Part] = []
+    rises: list[str] = []
     for place in places(means):
         states = by_state(means, place)
         if len(states) > 1:
-            low, high = states[min(states)], states[max(states)]
-            parts.append(Part(_named(study, place), means.difference(low, high), POSITIVE))
+            *smaller, largest = states
+            against = tuple(means.difference(states[largest], states[state]) for state in smaller)
+            fall = means.difference(states[smaller[0]], states[largest])
+            part = Part(_named(study, place), fall, POSITIVE, against=against)
+            (parts if place[0].startswith(NOTES_FAMILIES) else beside).append(part)
+            rises += _risen(part, smaller)
+    told = [f"above a smaller state at the largest: {', '.join(rises)}"] if rises else []
+    told += [f"beside: {', '.join(part.told() for part in beside)}"] if beside else []
     return judge(
         FALLS,
         parts,
         "fall in nats from the smallest to the largest state",
-        more=[_exponents(study), on_noise(means)],
+        more=[*told, _exponents(study), on_noise(means.noise)],
         trained=bool(study.finished),
     )
+
+
+def _risen(part: Part, smaller: Sequence[int]) -> list[str]:
+    """'linear +0.348 [+0.212, +0.481] from 1.92K' for the largest rise, if it is one by the level that all share."""
+    state, rise = max(zip(smaller, part.against, strict=True), key=lambda found: found[1].value)
+    level = claims.strict(len(smaller))
+    low, high = rise.interval(level)
+    if low is None or high is None or low <= 0:
+        return []
+    ends = f"[{minus(low, part.spec)}, {minus(high, part.spec)}]"
+    return [f"{part.what} {minus(rise.value, part.spec)} {ends} from {labels.decimal(state)}"]
 
 
 def beats(studies: Studies, asked: Asked, champion: str) -> Claim:
@@ -71,7 +86,7 @@ def beats(studies: Studies, asked: Asked, champion: str) -> Claim:
         asked,
         parts,
         f"{champion} less the other, nats at equal state",
-        more=[ahead, on_noise(means)],
+        more=[ahead, on_noise(means.noise)],
         trained=bool(study.finished),
     )
 
@@ -99,7 +114,7 @@ def taylor(studies: Studies) -> Claim:
             (ours, count), (theirs, other_count) = heads[family][key], heads[other][key]
             what = f"{family}, keys of {key[-1]} ({count} heads, linear {other_count})"
             parts.append(Part(what, means.difference(ours, theirs), NEGATIVE))
-    return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means)], trained=bool(study.finished))
+    return judge(TAYLOR, parts, "Taylor less linear, nats", more=[on_noise(means.noise)], trained=bool(study.finished))
 
 
 def taylor_at_equal_state(studies: Studies) -> Claim:
@@ -114,33 +129,12 @@ def taylor_at_equal_state(studies: Studies) -> Claim:
                 parts.append(Part(_named(study, (family, *place)), found.difference, NEGATIVE))
                 counts.append(f"from {labels.decimal(found.states[0])} to {labels.decimal(found.states[-1])} elements")
     return judge(
-        TAYLOR_EQUAL, parts, "Taylor less linear, nats", more=[*counts, on_noise(means)], trained=bool(study.finished)
+        TAYLOR_EQUAL,
+        parts,
+        "Taylor less linear, nats",
+        more=[*counts, on_noise(means.noise)],
+        trained=bool(study.finished),
     )
-
-
-def limit(study: Study) -> Claim:
-    """L d^2 / h elements at h heads: most at one. Exact, and held against the states that the study's runs carried."""
-    n_layers, width = GPT2_XL
-    largest = n_layers * width**2
-    part = Part("", exactly(largest), NOTES_LIMIT, spec=",.0f")
-    linear = [row for row in study.finished if row["family"] in ("linear", "linear-gated")]
-    kept = sum(_matrix(row) == row["n_layers"] * row["d_model"] ** 2 // row["mixer"]["n_heads"] for row in linear)
-    held = f"{kept} of {len(linear)} linear runs carry layers × width² / heads" if linear else ""
-    return judge(LIMIT, [part], "layers × width² elements at one head of GPT-2 XL, exact", more=[held], trained=True)
-
-
-def reach() -> Claim:
-    """A layer sees w - 1 positions further back, so l of them see l (w - 1) + 1 tokens: the note counts l - 1 more."""
-    n_layers, window = REACH_EXAMPLE
-    tokens, noted = n_layers * (window - 1) + 1, n_layers * window
-    part = Part("", exactly(tokens), (noted, noted), spec=".0f")
-    more = f"the note's wl gives {noted}, an upper bound; short convolutions reach further"
-    unit = f"l (w − 1) + 1 tokens, exact, with {n_layers} layers of window {window}"
-    return judge(REACH, [part], unit, more=[more], trained=True)
-
-
-def _matrix(row: Row) -> Any:
-    return row["state"]["parts"].get("matrix")
 
 
 def _rivals(champion: str, family: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
-from isostate.report import labels, seeds
+from isostate.report import labels, reading, seeds
 from isostate.report import rows as runs
 from isostate.report.rows import Row
 from isostate.report.seeds import Means, Noise
@@ -15,6 +17,7 @@ from isostate.report.seeds import Means, Noise
 STATE_LAWS, CONTEXT, MODEL_SIZE, TIME_BUDGETS, DATA = (
     "01_state_laws", "02_context", "03_model_size", "04_time_budgets", "05_data",
 )  # fmt: skip
+BEFORE_DECAY = "before the decay"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,25 @@ class Study:
             groups.setdefault(runs.cell(row), []).append(runs.final_loss(row, context))
         return seeds.pooled(groups.values())
 
+    def noise_before_decay(self) -> Noise:
+        """Of one run's loss on the way (reading.points), which the full rate and fewer evaluated tokens make larger.
+
+        A setting's variance between seeds is the mean over the updates at which several were evaluated. A run strays to
+        one side for many updates, so these are no further degrees of freedom: the setting's own count once.
+        """
+        groups: dict[tuple, dict[float, list[float]]] = {}
+        for row in self.finished:
+            for train_flops, loss in reading.points(row, "flops"):
+                groups.setdefault(runs.cell(row), {}).setdefault(train_flops, []).append(loss)
+        squares, dof = 0.0, 0
+        for at in groups.values():
+            found = [noise for noise in (seeds.pooled([losses]) for losses in at.values()) if noise.sd is not None]
+            if found:
+                own = max(noise.dof for noise in found)
+                squares += own * fmean(noise.sd**2 for noise in found if noise.sd is not None)
+                dof += own
+        return Noise(math.sqrt(squares / dof) if dof else None, dof, when=BEFORE_DECAY)
+
     def size_word(self, size: tuple[int, int]) -> str:
         """'200K', the parameters outside the embedding; '' where the study has one size."""
         if len(runs.sizes(self.finished)) < 2:
@@ -68,8 +90,14 @@ class Studies:
         """The study's own seed noise, or that of the first other study that repeats seeds, which is then said."""
         found = self[name].noise(context)
         for other in sorted(self._found):
-            own = self._found[other].noise()
-            found = found.or_else(Noise(own.sd, own.dof, other))
+            found = found.or_else(replace(self._found[other].noise(), source=other))
+        return found
+
+    def noise_before_decay(self, name: str) -> Noise:
+        """The same of losses on the way: the study's own, or that of the first other study that repeats seeds."""
+        found = self[name].noise_before_decay()
+        for other in sorted(self._found):
+            found = found.or_else(replace(self._found[other].noise_before_decay(), source=other))
         return found
 
     def means(self, name: str, context: int | None = None) -> Means:
@@ -80,15 +108,24 @@ class Studies:
         return seeds.means(study.at(context), runs.cell, lambda row: runs.final_loss(row, context), noise)
 
 
-def on_noise(means: Means) -> str:
-    """How large the noise is, whose it is, and whether single seeds lean on it."""
-    noise = means.noise
+def at_compute(rows: list[Row], noise: Noise) -> Means:
+    """Of the settings (rows.cell) read at the FLOPs that the cheapest run has before its decay; empty without curves.
+
+    A run that is first evaluated after as many is left out.
+    """
+    curves = {row["run_id"]: points for row in rows if (points := reading.points(row, "flops"))}
+    budget = min((points[-1][0] for points in curves.values()), default=0.0)
+    losses = {run: loss for run, points in curves.items() if (loss := reading.read(points, budget)) is not None}
+    kept = [row for row in rows if row["run_id"] in losses]
+    return seeds.means(kept, runs.cell, lambda row: losses[row["run_id"]], noise)
+
+
+def on_noise(noise: Noise) -> str:
+    """How large the noise of one run is, of which losses, and whose: 'noise 0.0260, 20 dof'."""
     if noise.sd is None:
         return "no setting has two seeds, so there is no interval"
-    whose = f" in {noise.source}" if noise.source else ""
-    single = sum(count == 1 for count in means.seeds.values())
-    lean = f", taken for {labels.plural(single, 'setting')} of one seed too" if single else ""
-    return f"seed noise {noise.sd:.4f} ({noise.dof} degrees of freedom{whose}){lean}"
+    when, whose = f" {noise.when}" if noise.when else "", f" in {noise.source}" if noise.source else ""
+    return f"noise{when} {noise.sd:.4f}, {noise.dof} dof{whose}"
 
 
 def by_state(means: Means, place: tuple) -> dict[int, tuple]:

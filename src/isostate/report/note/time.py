@@ -1,7 +1,8 @@
 """What the note claims of a limited time: too much state or context hurts in a short one, and a longer one wants more.
 
 Times are compared while every setting of a family still trains: from the first evaluation of the slowest to the end of
-the fastest. Beyond it the fast ones stand still, and before it the slow ones have nothing to show.
+the fastest. Beyond it the fast ones stand still, and before it the slow ones have nothing to show. These losses are
+read at the full learning rate, so their noise is that of such losses (Studies.noise_before_decay).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ SHORT = "“if we only allow the runs 6h … too much {} … end up hurting”"
 LONG = "“the more time we give them, the optimum option is to increase” the {}"
 Axis = Literal["state", "training context"]
 AXES: tuple[Axis, ...] = ("state", "training context")
+NOTES_RATIO = 24 / 6  # hours
+A_STEP = 1e-9  # any step of a grid is longer: a factor that must lie above 1, and at 1 is not refuted
 LEAST_RATIO = 1.25  # of the longest to the shortest time, for what changes between them
 
 
@@ -54,6 +57,15 @@ class Budgets:
     def best(self, when: str) -> tuple[int, int]:
         """The best setting."""
         return min(self.settings, key=lambda setting: self.means.values[when, self.family, setting])
+
+    def moved(self, axis: Axis) -> Estimate:
+        """The best value of the axis in the longest time over that in the shortest: in each draw that draw's own."""
+        on = np.array([_on(axis, setting) for setting in self.settings], dtype=float)
+        short, long = (
+            on[np.argmin([self.means.column((when, self.family, s)) for s in self.settings], axis=0)]
+            for when in ("short", "long")
+        )
+        return seeds.of_column(long / short)
 
     def told(self, when: str) -> str:
         """'2,048 tokens and 34.8K elements' of the best setting."""
@@ -83,9 +95,9 @@ def hurts(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
 
 
 def grows(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
-    """By how much more a fourfold of the axis pays in the longest time than in the shortest; whether the best moved.
+    """By how much more a fourfold of the axis pays in the longest time than in the shortest; whether the best moved up.
 
-    Where the best setting stays the same, or is smaller in the longest time, more may pay more, but nothing is decided.
+    A best value that stays where it is, on a grid of so few, decides nothing.
     """
     parts, words = [], []
     for one in found:
@@ -93,14 +105,13 @@ def grows(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
         if len(values) > 1 and one.seconds[1] >= LEAST_RATIO * one.seconds[0]:
             x = [math.log(value, 4) for value in values]
             columns = [one.column("short", axis, v) - one.column("long", axis, v) for v in values]
-            moved = _on(axis, one.best("long")) / _on(axis, one.best("short"))
-            times = seeds.exactly(moved) if moved > 1 else Estimate(moved)
             parts.append(Part(one.family, slope(x, columns), POSITIVE))
-            parts.append(Part(f"{one.family}, best {axis} times", times, POSITIVE, spec=".3g"))
+            parts.append(Part(f"{one.family}, best {axis} times", one.moved(axis), (1.0, math.inf), within=-A_STEP,
+                              spec=".3g"))  # fmt: skip
             short, long = map(labels.duration, one.seconds)
-            words.append(
-                f"{one.family} is best with {one.told('short')} after {short}, {one.told('long')} after {long}"
-            )
+            longer = f"{one.seconds[1] / one.seconds[0]:.2g} times that (the note: {NOTES_RATIO:.0f})"
+            best = f"{one.family} is best with {one.told('short')} after {short}"
+            words.append(f"{best}, {one.told('long')} after {long}, {longer}")
     asked = Asked(f"time-{axis.split()[-1]}", LONG.format(axis), NOTE, TIME_BUDGETS)
     unit = f"nats that four times the {axis} gains more in the longest time than in the shortest"
     return judge(asked, parts, unit, more=[*words, *_noise(found)], trained=trained)
@@ -108,7 +119,7 @@ def grows(found: list[Budgets], axis: Axis, trained: bool) -> Claim:
 
 def budgets(studies: Studies) -> list[Budgets]:
     """Of each family whose settings share a stretch of time."""
-    study, noise = studies[TIME_BUDGETS], studies.noise(TIME_BUDGETS)
+    study, noise = studies[TIME_BUDGETS], studies.noise_before_decay(TIME_BUDGETS)
     found = []
     for family in runs.families(study.finished):
         rows = [row for row in study.finished if row["family"] == family]
@@ -151,7 +162,7 @@ def _setting(row: Row) -> tuple[int, int]:
 
 
 def _noise(found: list[Budgets]) -> list[str]:
-    return [on_noise(found[0].means)] if found else []
+    return [on_noise(found[0].means.noise)] if found else []
 
 
 def _on(axis: Axis, setting: tuple[int, int]) -> int:
