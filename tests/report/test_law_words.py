@@ -20,6 +20,14 @@ def fitted(losses: list[float]) -> dict:
     return entry
 
 
+def test_the_bootstraps_interval_is_told_where_there_was_one_and_a_power_law():
+    entry = fit_laws(studies.small(), studies.STUDY, bootstrap=100)[0]
+    low, high = (entry["bootstrap"]["alpha"][side] for side in ("low", "high"))
+    assert law_words.resampled(entry) == f"[{low:.3g}, {high:.3g}]"
+    assert law_words.resampled({**entry, "bootstrap": {}}) == ""
+    assert law_words.resampled({**entry, "bound_hits": ["alpha"]}) == ""
+
+
 @pytest.fixture(scope="module")
 def step() -> dict:
     """One fall, then flat: the steepest exponent fits best."""

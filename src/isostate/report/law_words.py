@@ -45,6 +45,14 @@ def parameter(entry: dict[str, Any], name: str) -> tuple[str, str]:
     return labels.number(found["value"]), f"[{low}, {high}]"
 
 
+def resampled(entry: dict[str, Any]) -> str:
+    """The exponent's interval by the bootstrap over seeds and points, '[0.31, 0.42]'; '' where there was none."""
+    found = entry["bootstrap"].get("alpha")
+    if found is None or not has_exponent(entry):
+        return ""
+    return f"[{', '.join(labels.number(found[side], 3) for side in ('low', 'high'))}]"
+
+
 def brief(entry: dict[str, Any]) -> str:
     """'L∞ 3.41, α 0.36', for a head."""
     if not has_exponent(entry):

@@ -77,10 +77,11 @@ def laws(numbers: Numbers, evaluated: str = "") -> str:
     and in words what no number can be told of."""
     entries = _laws_at(numbers, evaluated)
     varying = places(entries)
-    head = ["family", *heads(varying), "L∞ (nats)", "A", "α", "fallen (nats)", "left (nats)", "warnings"]
+    gains = ["fallen (nats)", "left (nats)"]
+    head = ["family", *heads(varying), "L∞ (nats)", "A", "α", "α by bootstrap", *gains, "warnings"]
     rows = []
     for entry in entries:
-        told = [entry["words"][name] for name in ("L_inf", "A", "alpha")]
+        told = [*(entry["words"][name] for name in ("L_inf", "A", "alpha")), entry["resampled"] or NOTHING]
         gained = [nats(entry.get(name), 4) for name in ("fallen_nats", "left_nats")]
         rows.append([entry["group"]["family"], *place(entry, varying), *told, *gained, entry["warnings"] or NOTHING])
     return worded(table(head, rows))

@@ -55,6 +55,7 @@ def law(entry: dict[str, Any], noise: Numbers) -> Numbers:
         "params": entry["params"],
         "bound_hits": entry["bound_hits"],
         "words": {name: " ".join(law_words.parameter(entry, name)).strip() for name in ("L_inf", "A", "alpha")},
+        "resampled": law_words.resampled(entry),
         "alarms": entry["alarms"],
         "warnings": law_words.warnings(entry),
         "holdout": None,
