@@ -97,7 +97,7 @@ def settings(kind: str) -> Iterator[str]:
 def table(kind: str) -> Iterator[str]:
     options, knobs = SHOWN[kind]
     name = MIXERS[kind].config.knob or ""
-    states = [f"state at {labels.binary(context)}" for context in CONTEXTS]
+    states = [f"state at {context:,}" for context in CONTEXTS]
     yield f"| {name} | parameters | {' | '.join(states)} | training | decoding |"
     yield "| ---: " * (len(CONTEXTS) + 4) + "|"
     for knob in knobs:
