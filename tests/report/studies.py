@@ -131,6 +131,11 @@ def small() -> list[dict]:
     return sorted(rows, key=lambda row: row["run_id"])
 
 
+def seeded(families: tuple[str, ...] = ("power-2", "window")) -> list[dict[str, Any]]:
+    """Every state of the families with three seeds, at one size."""
+    return [run(family, state=state, seed=seed) for family in families for state in STATES for seed in (0, 1, 2)]
+
+
 def hostile() -> tuple[dict[str, Any], list[dict]]:
     """A study whose every name attacks the page."""
     names = list(HOSTILE.values())

@@ -14,12 +14,7 @@ from tests.report import studies
 @pytest.fixture(scope="module")
 def told():
     """Two families of six states at one size, three seeds, and one more size of one seed."""
-    rows = [
-        studies.run(family, state=state, seed=seed)
-        for family in ("power-2", "window")
-        for state in studies.STATES
-        for seed in (0, 1, 2)
-    ]
+    rows = studies.seeded()
     rows += [studies.run("window", size=studies.SIZES[1], state=state) for state in studies.STATES]
     rows.append(studies.diverged(family="window", state=999))
     for row in rows:

@@ -12,12 +12,7 @@ from tests.report import planted_joint, studies
 @pytest.fixture(scope="module")
 def table():
     """Two families, six states, three seeds; one run diverged."""
-    rows = [
-        studies.run(family, state=state, seed=seed)
-        for family in ("power-2", "window")
-        for state in studies.STATES
-        for seed in (0, 1, 2)
-    ]
+    rows = studies.seeded()
     for row in rows:
         row["config"]["train"] = {"threads": 2}
     lost = studies.diverged(family="window", state=999)

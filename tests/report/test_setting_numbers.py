@@ -14,13 +14,7 @@ from tests.report import studies
 @pytest.fixture(scope="module")
 def table():
     """Two families, six states, three seeds; one run diverged."""
-    rows = [
-        studies.run(family, state=state, seed=seed)
-        for family in ("power-2", "window")
-        for state in studies.STATES
-        for seed in (0, 1, 2)
-    ]
-    return [*rows, studies.diverged(family="window", state=999)]
+    return [*studies.seeded(), studies.diverged(family="window", state=999)]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from isostate.report.markdown import (
     places,
     table,
 )
+from isostate.report.note.state import claimed
 
 
 def settings(numbers: Numbers) -> str:
@@ -138,9 +139,9 @@ def equal_state(numbers: Numbers) -> str:
 def _as_claimed(entry: Numbers) -> Numbers | None:
     """The pair with the family first of which a claim says that it is better; None where no claim is about the two."""
     first, second = entry["first"], entry["second"]
-    if _claimed(first, second):
+    if claimed(first, second):
         return entry
-    if not _claimed(second, first):
+    if not claimed(second, first):
         return None
     found = entry["difference"]
     low, high = (None if found[end] is None else -found[end] for end in ("high", "low"))
@@ -152,15 +153,6 @@ def _as_claimed(entry: Numbers) -> Numbers | None:
         "in_noise": None if entry["in_noise"] is None else -entry["in_noise"],
         "ahead": entry["of"] - entry["ahead"],
     }
-
-
-def _claimed(champion: str, rival: str) -> bool:
-    """Whether a claim holds the champion to be better: note/state.py."""
-    if (champion, rival) in (("taylor-2", "linear"), ("taylor-2-gated", "linear-gated")):
-        return True
-    gated = rival.endswith("-gated") or rival.startswith("mamba")
-    alike = rival == "window" or gated == champion.endswith("-gated")
-    return champion in ("power-2", "power-2-gated") and not rival.startswith(("power", "softmax")) and alike
 
 
 def _pairs(entries: Sequence[Numbers], varying: Sequence[str]) -> str:

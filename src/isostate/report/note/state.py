@@ -22,13 +22,15 @@ TAYLOR_EQUAL = Asked("taylor-equal", "the second-order Taylor map improves linea
                      STATE_LAWS)  # fmt: skip
 NOTES_FAMILIES = ("window", "taylor", "linear", "power")  # whatever their degree, with gates or without
 
+CHAMPIONS = {"power-2-gated": BEATS, "power-2": BEATS_BARE}
+TAYLOR_PAIRS = (("taylor-2", "linear"), ("taylor-2-gated", "linear-gated"))
+
 
 def of_the_state(studies: Studies) -> list[Claim]:
     """In the note's order."""
     return [
         falls(studies),
-        beats(studies, BEATS, "power-2-gated"),
-        beats(studies, BEATS_BARE, "power-2"),
+        *(beats(studies, asked, champion) for champion, asked in CHAMPIONS.items()),
         taylor(studies),
         taylor_at_equal_state(studies),
     ]
@@ -137,6 +139,11 @@ def taylor_at_equal_state(studies: Studies) -> Claim:
     )
 
 
+def claimed(champion: str, rival: str) -> bool:
+    """Whether the note holds the champion to be better at equal state, the rival gated as it is."""
+    return (champion, rival) in TAYLOR_PAIRS or (champion in CHAMPIONS and _rivals(champion, rival))
+
+
 def _rivals(champion: str, family: str) -> bool:
     gated = family.endswith("-gated") or family.startswith("mamba")
     return not family.startswith(("power", "softmax")) and (family == "window" or gated == champion.endswith("-gated"))
@@ -145,8 +152,7 @@ def _rivals(champion: str, family: str) -> bool:
 def _taylor_pairs(study: Study) -> list[tuple[str, str]]:
     """(Taylor-2, the linear family that has a gate where it has one)."""
     families = {row["family"] for row in study.finished}
-    pairs = [("taylor-2", "linear"), ("taylor-2-gated", "linear-gated")]
-    return [pair for pair in pairs if families.issuperset(pair)]
+    return [pair for pair in TAYLOR_PAIRS if families.issuperset(pair)]
 
 
 def _by_head_size(study: Study, family: str) -> dict[tuple, tuple[tuple, int]]:
