@@ -10,7 +10,7 @@ from rich.table import Table
 from isostate.cli import show
 from isostate.cli.options import RUNS, JobsOption, JsonOption, RunsOption, SetOption, StudyArgument, cache_of, jobs_for
 from isostate.records import RunDirectory
-from isostate.study.committed import all_beside, recorded_result
+from isostate.study.committed import all_beside, recorded
 from isostate.study.file import read_study
 
 
@@ -32,7 +32,8 @@ def plan(
     committed = all_beside(file)
 
     def result_of(run_id: str) -> dict[str, Any] | None:
-        return RunDirectory(study_dir / run_id).result() or recorded_result(committed, run_id)
+        record = recorded(committed, run_id)
+        return RunDirectory(study_dir / run_id).result() or (record and record["result"])
 
     planned = make_plan(
         checked, known_data(checked, committed, cache / "data"), result_of, cache / "steps.json", str(study)
@@ -40,9 +41,9 @@ def plan(
     rows = planned.rows()
     for row in rows:
         run_id = row["run_id"]
-        recorded = recorded_result(committed, run_id) if run_id else None
-        here = RunDirectory(study_dir / run_id).status() if run_id else "pending"
-        row["status"] = here if recorded is None else recorded["status"]
+        result = result_of(run_id) if run_id else None
+        unfinished = RunDirectory(study_dir / run_id).status() if run_id else "pending"
+        row["status"] = result["status"] if result else unfinished
     missing = [row["predicted_s"] for row in rows if row["status"] not in ("done", "diverged")]
     total_s = makespan(missing, jobs) if missing else 0.0
     if json:

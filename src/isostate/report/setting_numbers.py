@@ -102,7 +102,7 @@ def by_rate(table: list[Row]) -> list[Numbers]:
     (those of the tuning; where none is, over each rate's own), and which rate is drawn."""
     finished = runs.drawn(table)
     longest = max(runs.eval_contexts(finished), default=0)
-    drawn = {(runs.cell(row), row["lr"]) for row in finished}
+    drawn, every = {(runs.cell(row), row["lr"]) for row in finished}, runs.conditions(finished)
     found: dict[tuple, dict[float, dict[int, float]]] = {}
     for row in runs.evaluated_at(runs.done(table), longest):
         rates = found.setdefault(runs.cell(row), {})
@@ -116,8 +116,7 @@ def by_rate(table: list[Row]) -> list[Numbers]:
             {"lr": lr, "mean": fmean(losses[seed] for seed in shared or losses), "drawn": (cell, lr) in drawn}
             for lr, losses in sorted(rates.items())
         ]
-        place = _place(cell, runs.conditions(finished))
-        told.append({**place, "state": cell[-1], "seeds": sorted(shared), "rates": tried})
+        told.append({**_place(cell, every), "state": cell[-1], "seeds": sorted(shared), "rates": tried})
     return told
 
 

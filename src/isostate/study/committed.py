@@ -12,7 +12,16 @@ from typing import Any
 
 from isostate.config import UserError
 from isostate.data import DataConfig
-from isostate.records import Committed, RunDirectory, compact, origin_of, read_committed, restore, write_committed
+from isostate.records import (
+    Committed,
+    Record,
+    RunDirectory,
+    compact,
+    origin_of,
+    read_committed,
+    restore,
+    write_committed,
+)
 from isostate.records.locks import is_locked
 from isostate.study.file import StudyFile
 from isostate.study.remember import read_plan, study_sha256, write_plan
@@ -71,9 +80,9 @@ def all_beside(file: StudyFile) -> list[Committed]:
     return [*([] if own is None else [own]), *(read_committed(path) for path in others)]
 
 
-def recorded_result(committed: Sequence[Committed], run_id: str) -> dict[str, Any] | None:
-    """The run's result in the first of the records that hold it."""
-    return next((one.records[run_id]["result"] for one in committed if run_id in one.records), None)
+def recorded(committed: Sequence[Committed], run_id: str) -> Record | None:
+    """The run in the first of the records that hold it."""
+    return next((one.records[run_id] for one in committed if run_id in one.records), None)
 
 
 def covers(committed: Committed, file: StudyFile) -> bool:
@@ -93,7 +102,7 @@ def restore_whole(committed: Committed, file: StudyFile, study_dir: Path) -> Non
 
 def restore_run(committed: Sequence[Committed], run_id: str, study_dir: Path) -> bool:
     """Whether the run has its result from the records now. One that was trained here, or is being, stays."""
-    record = next((one.records[run_id] for one in committed if run_id in one.records), None)
+    record = recorded(committed, run_id)
     run = RunDirectory(study_dir / run_id)
     if record is None or is_locked(run.path / "lock"):
         return False
