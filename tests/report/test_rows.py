@@ -76,3 +76,13 @@ def test_a_learning_rate_that_lost_a_run_is_not_the_best():
     lost = studies.run(lr=1e-2)
     lost["final"]["1024"]["loss_nats"] = None
     assert [row["lr"] for row in rows.drawn([lost, studies.run()])] == [0.003]
+
+
+def test_losses_of_a_setting_stand_together():
+    table = [studies.run(seed=0), studies.run(seed=1), studies.run(state=2_048)]
+    table[1]["final"]["1024"]["loss_nats"] = 3.5
+    cell, other = rows.cell(table[0]), rows.cell(table[2])
+    assert rows.losses(table) == rows.losses(table, 1_024)
+    assert rows.losses(table)[cell] == [rows.final_loss(table[0], 1_024), 3.5]
+    assert rows.losses(table, 256)[cell] == [rows.final_loss(row, 256) for row in table[:2]]
+    assert (len(rows.losses(table)[other]), rows.losses([])) == (1, {})

@@ -126,6 +126,16 @@ def evaluated_at(rows: Iterable[Row], context: int) -> list[Row]:
     return [row for row in rows if row["final"].get(str(context), NOTHING)["loss_nats"] is not None]
 
 
+def losses(rows: Iterable[Row], context: int | None = None) -> dict[tuple, list[float]]:
+    """Of every setting (cell) its runs' final losses at an evaluated context, the longest of all by default."""
+    rows = list(rows)
+    context = max(eval_contexts(rows), default=0) if context is None else context
+    found: dict[tuple, list[float]] = {}
+    for row in evaluated_at(rows, context):
+        found.setdefault(cell(row), []).append(final_loss(row, context))
+    return found
+
+
 def by_state(rows: Iterable[Row]) -> dict[int, list[Row]]:
     """Runs (seeds) by state, in ascending order of state."""
     groups: dict[int, list[Row]] = {}

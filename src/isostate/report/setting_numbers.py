@@ -19,7 +19,7 @@ KNOBS = {"window": "window", "d_state": "state a channel", "n_heads": "heads", "
 
 def seed_noise(finished: list[Row], context: int | None = None) -> Numbers:
     """Pooled standard deviation of one run about the mean of its setting, over settings with several seeds."""
-    noise = seeds.pooled(_losses(finished, context).values())
+    noise = seeds.pooled(runs.losses(finished, context).values())
     return {"sd": noise.sd, "dof": noise.dof}
 
 
@@ -27,7 +27,7 @@ def noise_by(finished: list[Row], key: Literal["family", "lr"]) -> list[Numbers]
     """The same apart for each family or learning rate: {key, "settings" (with several seeds), "of", "dof", "sd"}."""
     told = []
     for value in sorted({row[key] for row in finished}):
-        groups = list(_losses([row for row in finished if row[key] == value]).values())
+        groups = list(runs.losses([row for row in finished if row[key] == value]).values())
         noise = seeds.pooled(groups)
         repeated = sum(len(losses) > 1 for losses in groups)
         told.append({key: value, "settings": repeated, "of": len(groups), "dof": noise.dof, "sd": noise.sd})
@@ -79,7 +79,7 @@ def settings(finished: list[Row]) -> list[Numbers]:
     knobs = {place: _knob(place, finished) for place in {runs.cell(row)[:2] for row in finished}}
     one_of = {runs.cell(row): row for row in finished}
     told = []
-    for cell, losses in sorted(_losses(finished).items(), key=lambda item: _in_order(item[0])):
+    for cell, losses in sorted(runs.losses(finished).items(), key=lambda item: _in_order(item[0])):
         row, knob = one_of[cell], knobs[cell[:2]]
         told.append(
             {
@@ -135,11 +135,3 @@ def _knob(place: tuple, finished: list[Row]) -> str | None:
 def _in_order(cell: tuple) -> tuple:
     family, size, context, condition, state = cell
     return size, str(condition), context, family, state
-
-
-def _losses(finished: list[Row], context: int | None = None) -> dict[tuple, list[float]]:
-    context = max(runs.eval_contexts(finished), default=0) if context is None else context
-    found: dict[tuple, list[float]] = {}
-    for row in runs.evaluated_at(finished, context):
-        found.setdefault(runs.cell(row), []).append(runs.final_loss(row, context))
-    return found

@@ -44,11 +44,7 @@ class Study:
 
     def noise(self, context: int | None = None) -> Noise:
         """Of one run's loss at an evaluated context, the longest by default."""
-        context = self.longest if context is None else context
-        groups: dict[tuple, list[float]] = {}
-        for row in self.at(context):
-            groups.setdefault(runs.cell(row), []).append(runs.final_loss(row, context))
-        return seeds.pooled(groups.values())
+        return seeds.pooled(runs.losses(self.finished, context).values())
 
     def noise_before_decay(self) -> Noise:
         """Of one run's loss on the way (reading.points), which the full rate and fewer evaluated tokens make larger.
