@@ -1,12 +1,14 @@
 """Fitting in general: planted laws return, intervals follow, tables that cannot carry a law are refused in words."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from isostate.config import UserError
 from isostate.laws import LAWS, fit_law
+from isostate.laws.fit import percentile
 from tests.laws.planted import PLANTED
 
 
@@ -182,3 +184,9 @@ def test_a_law_that_lies_beside_its_points_is_an_alarm_and_its_cases_are_drawn()
     assert beside.interval_method == "percentile bootstrap, case (the law lies beside its points)"
     named = fit_law(law, case.inputs, beyond, resampling="residual", **options)
     assert named.interval_method == "percentile bootstrap, residual"
+
+
+def test_draws_near_the_largest_float_have_ends_and_an_infinite_error():
+    found = percentile(1.0, 1e300 * np.arange(1.0, 100.0), 0.025)
+    assert (found.low, found.high) == (pytest.approx(2.5e300), pytest.approx(9.75e301))
+    assert found.se == math.inf

@@ -31,9 +31,11 @@ def contexts(family: str = "power-2") -> list[dict]:
 
 
 def params(family: str = "power-2") -> list[dict]:
-    """L = 2 + 40 N^-ALPHA + 20 S^-BETA_N."""
+    """L = 2 + 40 N^-ALPHA + 20 S^-BETA_N; the states hold every size's S*, from 765 to 29,440."""
     rows = []
     for size in SIZES:
         n_params = size[2] - 65_536
-        rows += [_row(2 + 40 * n_params**-ALPHA + 20 * s**-BETA_N, family=family, size=size, state=s) for s in STATES]
+        rows += [
+            _row(2 + 40 * n_params**-ALPHA + 20 * s**-BETA_N, family=family, size=size, state=s) for s in (256, *STATES)
+        ]
     return rows

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from isostate.report.best_state import best_state
+from isostate.report.best_state import best_state, told
 from isostate.report.fits import fit_laws
 from isostate.report.page import render
 from tests.report import browser, planted_joint, studies
@@ -52,6 +52,17 @@ def test_the_axis_holds_the_claim_and_every_family_stands_beside_the_next():
     assert low < min(claim["y"]) < max(claim["y"]) < high
     first, second = [trace["x"] for trace in view["data"] if "error_y" in trace]
     assert [b / a for a, b in zip(first, second, strict=True)] == pytest.approx([1.03] * 4)
+
+
+def test_a_state_that_no_trained_one_comes_near_is_told_and_not_drawn(fitted):
+    table, entries = fitted
+    first, second = ({**entry, "states": [1.0, 2.0]} for entry in entries)
+    view = view_of(best_state(table, [first, entries[1]]))
+    assert {trace["legendgroup"] for trace in view["data"] if "legendgroup" in trace} == {"window"}
+    assert "Not drawn, outside the states that were trained: above 2 at 128 tokens, above 2 at 512" in view["note"]
+    assert "above 2 at 8,192 tokens." in view_of(best_state(table, [first, second]))["missing"]
+    assert told({"states": [10, 2_000]}, {"value": 9.5}) == "below 10"
+    assert told({"states": [10, 2_000]}, {"value": 1_500.0}) == "1.5K"
 
 
 def test_sizes_and_contexts_are_named_where_there_are_several():

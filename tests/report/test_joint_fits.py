@@ -7,7 +7,7 @@ import pytest
 from isostate import laws
 from isostate.laws.consequences import state_for_params
 from isostate.report.fits import fit_laws, of_state
-from isostate.report.joint_fits import _best, fit_joint
+from isostate.report.joint_fits import _best, claimed, fit_joint, trained
 from tests.report import planted_joint, studies
 
 
@@ -69,7 +69,17 @@ def test_a_state_beyond_what_floats_can_count_is_left_out():
     law = laws.LAWS["state-context"]
     found = {name: laws.Interval(1.0) for name in law.names}
     fit = laws.Fit(law, "none", "none", 0.95, (), params={**found, "beta": laws.Interval(1e-9)})
-    assert _best("state-context", fit, {"T": [2.0, 1_024.0]}) == []
+    assert _best("state-context", fit, [studies.run(context=2), studies.run(context=1_024)]) == []
     fit = laws.Fit(law, "none", "none", 0.95, (), params={**found, "beta": laws.Interval(0.5)})
-    told = _best("state-context", fit, {"T": [2.0]})  # (B T^(tau + chi) / H)^(1 / beta)
+    told = _best("state-context", fit, [studies.run(context=2)])  # (B T^(tau + chi) / H)^(1 / beta)
     assert told == [{"x": 2.0, "value": pytest.approx(16.0), "low": None, "high": None}]
+
+
+def test_only_places_whose_state_was_trained_are_told_and_a_bound_decides_nothing(context_entry):
+    least, most = context_entry["states"]
+    assert (least, most) == (planted_joint.STATES[0], planted_joint.STATES[-1])
+    assert trained(context_entry) == [p for p in context_entry["best"] if least <= p["value"] <= most]
+    assert trained({**context_entry, "states": [1.0, 2.0]}) == []
+    assert claimed(context_entry) == "refuted"  # planted: 0.8
+    assert claimed({**context_entry, "bound_hits": ["tau"]}) == "undecided"
+    assert claimed({**context_entry, "converged": False}) == "undecided"

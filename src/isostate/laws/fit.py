@@ -145,4 +145,5 @@ def percentile(value: float, draws_B: Array, tail: float) -> Interval:
     if len(finite_B) < 20:
         return Interval(value)
     low, high = np.quantile(finite_B, [tail, 1 - tail], method="weibull")
-    return Interval(value, float(low), float(high), float(np.std(finite_B, ddof=1)))
+    with np.errstate(over="ignore"):  # the standard error of draws near the largest float is infinite
+        return Interval(value, float(low), float(high), float(np.std(finite_B, ddof=1)))

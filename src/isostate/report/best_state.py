@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from isostate.report import claims, labels, style, traces
+from isostate.report import labels, style, traces
 from isostate.report import rows as runs
+from isostate.report.joint_fits import CLAIMED, claimed, trained
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, control, empty, figure
 
@@ -23,7 +24,6 @@ CAPTION = (
 AGAINST = {"state-context": "training context", "state-params": "parameters"}
 ASIDE = 1.03  # a family's points stand beside the next family's, so that both bars are seen
 REACH = 4.0
-CLAIMED = {"state-context": 0.5, "state-params": 1.0}  # exponents
 
 
 def best_state(table: list[Row], entries: list[dict[str, Any]]) -> Figure:
@@ -65,8 +65,11 @@ def _view(entries: list[dict[str, Any]], law: str, every: list[str]) -> View:
     notes = []
     places = {_place(entry["group"]) for entry in entries}
     for rank, entry in enumerate(entries):
-        group, best = entry["group"], entry["best"]
+        group, best = entry["group"], trained(entry)
         look, place = style.of_family(group["family"], every), _place(group) if len(places) > 1 else ""
+        notes.append(_said(entry, law, place))
+        if not best:
+            continue
         name = labels.plotly_text(group["family"] + place)
         aside = ASIDE ** (rank - (len(entries) - 1) / 2)
         texts = [f"<b>{name}</b><br>S* = {_amount(point)}<br>at {_at(law, point['x'])}" for point in best]
@@ -87,31 +90,31 @@ def _view(entries: list[dict[str, Any]], law: str, every: list[str]) -> View:
             {**traces.points(xs, ys, dots, texts), "error_y": ends},
         ]
         data += [{**trace, **shared} for trace in drawn]
-        notes.append(_said(entry, law, place))
-    data.append(_claim(entries, law))
-    x = [point["x"] for entry in entries for point in entry["best"]]
+    points = [point for entry in entries for point in trained(entry)]
+    if not points:
+        return {"missing": " ".join(notes)}
+    data.append(_claim(points, law))
+    x = [point["x"] for point in points]
     axis = style.log_axis if law == "state-context" else style.decimal_axis
     layout = {
         "xaxis": axis(
             "training context (tokens)" if law == "state-context" else "parameters without embedding", min(x), max(x)
         ),
-        "yaxis": style.decimal_axis("S* (elements per sequence)", *_reach(entries, data[-1]["y"])),
+        "yaxis": style.decimal_axis("S* (elements per sequence)", *_reach(points, data[-1]["y"])),
     }
     return {"data": data, "layout": layout, "note": " ".join(notes)}
 
 
-def _reach(entries: list[dict[str, Any]], claimed: list[float]) -> tuple[float, float]:
+def _reach(points: list[dict[str, Any]], claim: list[float]) -> tuple[float, float]:
     """Ends of an axis that holds every S* and what is claimed, and of the intervals a factor of REACH beyond."""
-    points = [point for entry in entries for point in entry["best"]]
-    values = [*claimed, *(point["value"] for point in points)]
+    values = [*claim, *(point["value"] for point in points)]
     ends = [point[key] for point in points for key in ("low", "high") if point[key] is not None]
     low, high = max(min([*values, *ends]), min(values) / REACH), min(max([*values, *ends]), max(values) * REACH)
     return max(1.0, low), max(2.0, high)
 
 
-def _claim(entries: list[dict[str, Any]], law: str) -> dict[str, Any]:
+def _claim(points: list[dict[str, Any]], law: str) -> dict[str, Any]:
     """S* = N; or a slope of 1/2 through the geometric middle of all points."""
-    points = [point for entry in entries for point in entry["best"]]
     low, high = min(point["x"] for point in points), max(point["x"] for point in points)
     scale = 1.0
     if law == "state-context":
@@ -133,9 +136,11 @@ def _claim(entries: list[dict[str, Any]], law: str) -> dict[str, Any]:
 
 def _said(entry: dict[str, Any], law: str, place: str) -> str:
     exponent = entry["derived"]["state_exponent"]
-    verdict = claims.of_exponent(exponent, CLAIMED[law])
+    beyond = [point for point in entry["best"] if point not in trained(entry)]
+    places = ", ".join(f"{told(entry, point)} at {_at(law, point['x'])}" for point in beyond)
     shown = f"{labels.number(exponent['value'], 3)} {labels.interval(exponent['low'], exponent['high'])}"
-    return f"{labels.plain(entry['group']['family'])}{place}: exponent {shown}, {CLAIMED[law]:g} is {verdict}."
+    words = f"{labels.plain(entry['group']['family'])}{place}: exponent {shown}, {CLAIMED[law]:g} is {claimed(entry)}."
+    return f"{words} Not drawn, outside the states that were trained: {places}." if beyond else words
 
 
 def _place(group: dict[str, Any]) -> str:
@@ -145,6 +150,14 @@ def _place(group: dict[str, Any]) -> str:
 
 def _at(law: str, x: float) -> str:
     return f"{x:,.0f} tokens" if law == "state-context" else f"{labels.decimal(x)} parameters"
+
+
+def told(entry: dict[str, Any], point: dict[str, Any]) -> str:
+    """S* at a place, in elements; beyond the states that were trained, that it lies beyond them."""
+    least, most = entry["states"]
+    if point["value"] < least:
+        return f"below {labels.decimal(least)}"
+    return f"above {labels.decimal(most)}" if point["value"] > most else labels.decimal(point["value"])
 
 
 def _amount(point: dict[str, Any]) -> str:

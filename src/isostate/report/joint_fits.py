@@ -1,7 +1,8 @@
 """The laws of several resources of a study: state with the training context, state with the parameters.
 
 An entry of laws.json as `fits.fit_laws` makes them; of its group the varied coordinate is None. Beside the fit stands
-"best": the state that each measured context or size asks for, S*(T) or S*(N), with its interval (laws/consequences.py).
+"best": the state that each measured context or size asks for, S*(T) or S*(N), with its interval (laws/consequences.py),
+and "states", the least and the most that was trained: beyond them S* is not measured, and only told to lie there.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import numpy as np
 from isostate import laws
 from isostate.laws.consequences import state_for_context, state_for_params
 from isostate.laws.result import Fit, Interval
+from isostate.report import claims
 from isostate.report import rows as runs
 from isostate.report.rows import Row
 
 BOOTSTRAP = 400  # of draws: an end of an interval then strays by a thirtieth of its width
 VARIED = {"state-context": "train_context", "state-params": "size"}
+CLAIMED = {"state-context": 0.5, "state-params": 1.0}  # exponents of S*, by the note that Isostate comes from
 STAR: dict[str, Callable[[Fit, float], Interval]] = {
     "state-context": state_for_context,
     "state-params": state_for_params,
@@ -36,10 +39,31 @@ def fit_joint(name: str, table: list[Row]) -> list[dict[str, Any]]:
             **({"N": [float(n_params(row)) for row in members]} if name == "state-params" else {}),
         }
         losses = [runs.final_loss(row, context) for row in members]
+        states = [min(x["S"]), max(x["S"])]
         with np.errstate(all="ignore"):  # draws beyond floats are left out
             fit = laws.fit_law(laws.LAWS[name], x, losses, bootstrap=BOOTSTRAP, profile_points=0)
-        entries.append({"group": group, **fit.to_dict(), "best": _best(name, fit, x)})
+        entries.append({"group": group, **fit.to_dict(), "states": states, "best": _best(name, fit, members)})
     return entries
+
+
+def settled(entry: dict[str, Any]) -> bool:
+    """Whether the fit converged, and off its bounds.
+
+    The draws of one that did not pile up on the bound too, and their intervals say where the bound is.
+    """
+    return bool(entry["converged"] and not entry["bound_hits"])
+
+
+def claimed(entry: dict[str, Any]) -> claims.Verdict:
+    """The verdict on the exponent of S* that the note claims."""
+    exponent = entry["derived"].get("state_exponent") if settled(entry) else None
+    return claims.of_exponent(exponent, CLAIMED[entry["law"]])
+
+
+def trained(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The places of "best" whose S* lies among the states that were trained."""
+    least, most = entry["states"]
+    return [point for point in entry["best"] if least <= point["value"] <= most]
 
 
 def n_params(row: Row) -> int:
@@ -69,15 +93,19 @@ def _groups(name: str, table: list[Row]) -> Iterator[tuple[dict[str, Any], list[
         yield group, sorted(found[key], key=lambda row: row["run_id"])
 
 
-def _best(name: str, fit: Fit, x: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """[{"x", "value", "low", "high"}] at each measured context or size.
+def _best(name: str, fit: Fit, members: list[Row]) -> list[dict[str, Any]]:
+    """[{"x", "value", "low", "high"}] at each measured context or size, of whose parameter counts the least is taken.
 
     An exponent of the state next to 0 asks for more elements than floats can count: such a place is left out.
     """
     if not fit.params:
         return []
-    column = x["T" if name == "state-context" else "N"]
-    found = {value: STAR[name](fit, value) for value in sorted(set(column))}
+    at: dict[Any, float] = {}
+    for row in members:
+        place = row["train_context"] if name == "state-context" else runs.size(row)
+        x = float(row["train_context"] if name == "state-context" else n_params(row))
+        at[place] = min(x, at.get(place, x))
+    found = {value: STAR[name](fit, value) for value in sorted(at.values())}
     return [
         {"x": value, **{key: star.to_dict()[key] for key in ("value", "low", "high")}}
         for value, star in found.items()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isostate.report import claims, labels, tables
-from isostate.report.best_state import CLAIMED
-from isostate.report.joint_fits import VARIED
+from isostate.report import labels, tables
+from isostate.report.joint_fits import CLAIMED, VARIED, claimed
 
 
 def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -14,7 +13,7 @@ def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
     told = []
     for entry in entries:
         if entry["law"] in VARIED:
-            group, exponent, claimed = entry["group"], entry["derived"].get("state_exponent"), CLAIMED[entry["law"]]
+            group, exponent = entry["group"], entry["derived"].get("state_exponent")
             ends = "no fit"
             if exponent is not None:
                 ends = f"{labels.number(exponent['value'])} {labels.interval(exponent['low'], exponent['high'])}"
@@ -24,7 +23,7 @@ def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
                     "joint law": entry["law"],
                     "held equal": labels.plain(group["size"] or f"context {group['train_context']:,}"),
                     "exponent of S*": ends,
-                    "claimed": f"{claimed:g}, {claims.of_exponent(exponent, claimed)}",
+                    "claimed": f"{CLAIMED[entry['law']]:g}, {claimed(entry)}",
                     "hold-out error": labels.percent(entry["holdout"]["error"]) if entry["holdout"] else "–",
                 }
             )

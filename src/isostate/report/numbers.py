@@ -11,8 +11,8 @@ from typing import Any
 
 from isostate.report import claims, law_words
 from isostate.report import rows as runs
-from isostate.report.best_state import CLAIMED
 from isostate.report.fits import of_state
+from isostate.report.joint_fits import CLAIMED, claimed, trained
 from isostate.report.note.pairs import pairs
 from isostate.report.rows import Row
 from isostate.report.setting_numbers import by_rate, effects, noise_by, seed_noise, settings
@@ -86,12 +86,13 @@ def joint(entry: dict[str, Any]) -> Numbers:
         "params": entry["params"],
         "exponent": exponent,
         "claimed_exponent": CLAIMED[entry["law"]],
-        "verdict": claims.of_exponent(exponent, CLAIMED[entry["law"]]),
+        "verdict": claimed(entry),
+        "states": entry["states"],
         "best": entry["best"],
         "alarms": entry["alarms"],
     }
     if entry["law"] == "state-params":
-        told["of_the_order_of_parameters"] = [claims.of_order(point, point["x"]) for point in entry["best"]]
+        told["of_the_order_of_parameters"] = [claims.of_order(point, point["x"]) for point in trained(entry)]
     return told
 
 

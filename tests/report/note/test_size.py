@@ -101,14 +101,17 @@ def test_noise_as_large_as_the_bowl_decides_nothing():
     assert size.best_over_parameters(rows, noise).interval() == (0.0, math.inf)
 
 
-def joint(alpha: float, beta: float) -> tuple:
+REACHING = (1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304)
+
+
+def joint(alpha: float, beta: float, most: int = REACHING[-1]) -> tuple:
     shapes = ((2, 32, 100_000), (2, 64, 400_000), (4, 128, 1_600_000), (4, 256, 6_400_000))
     rows = [
         planted_note.row(
             "window", s, 2 + 40 * (n - 65_536) ** -alpha + 20 * s**-beta, size=(layers, width, n + i), noise=2e-3
         )
         for layers, width, n in shapes
-        for i, s in enumerate((1_024, 4_096, 16_384, 65_536, 262_144))
+        for i, s in enumerate(s for s in REACHING if s <= most)
     ]
     laws = fit_laws(rows, {**studies.STUDY, "fit": [{"law": "state-params"}]})
     study = planted_note.study(MODEL_SIZE, rows, laws)[MODEL_SIZE]
@@ -128,3 +131,10 @@ def test_the_laws_state_is_held_against_the_parameters_at_every_size():
     for part in order.parts:  # alpha A N^-alpha = beta B S^-beta
         assert part.estimate.value == pytest.approx((20 / 40) ** (1 / 0.4), rel=0.5)
     assert order.verdict == "confirmed"
+
+
+def test_a_state_of_the_law_beyond_those_that_were_trained_decides_nothing():
+    _, order = joint(0.4, 0.4, most=65_536)  # S* is .18 N: 6,100, 59,000, 270,000 and 1.1M
+    assert [part.verdict() for part in order.parts] == ["confirmed", "confirmed", "undecided", "undecided"]
+    assert order.evidence.endswith(f"{size.BEYOND}: window at 1.5M, window at 6.3M")
+    assert order.verdict == "undecided"

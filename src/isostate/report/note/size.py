@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from isostate.report import claims, equal_state, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
-from isostate.report.joint_fits import n_params
+from isostate.report.joint_fits import n_params, trained
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
-from isostate.report.note.context import exponents, settled
+from isostate.report.note.context import exponents, follows_from
 from isostate.report.note.studies import MODEL_SIZE, Studies, Study, at_compute, by_state, on_noise, places
 from isostate.report.seeds import Array, Estimate, Means
 
@@ -24,7 +23,7 @@ ORDER_LAW = Asked("order-law", "“the state size should be of the same order as
 FOLLOWS = Asked("follows", "the state worth having follows the parameter count: S* ~ N", NOTE, MODEL_SIZE)
 LEAST_RANGE = 2.0  # of states that sizes share
 FEW_LARGE = "not to be confirmed where less than three states of a tenth of the parameters or more were trained"
-SAME_SIZE = 1.02  # parameters closer than that are of one size
+BEYOND = "S* lies outside the states that were trained, and has no interval"
 
 
 def of_the_size(studies: Studies) -> list[Claim]:
@@ -116,27 +115,26 @@ def best_over_parameters(rows: list[runs.Row], noise: seeds.Noise) -> Estimate |
 
 
 def order_by_law(study: Study) -> Claim:
-    """S*(N), where a doubling of state gains as much as one of the parameters, over N."""
-    parts = []
+    """S*(N), where a doubling of state gains as much as one of the parameters, over N.
+
+    An S* that no trained state comes near is the law's alone, and decides nothing.
+    """
+    parts, beyond = [], []
     for entry in study.laws:
         if entry["law"] == "state-params" and entry["params"]:
-            for point in _once_a_size(entry["best"]):
-                ratio = {
-                    key: None if point[key] is None else point[key] / point["x"] for key in ("value", "low", "high")
-                }
+            inside = trained(entry)
+            for point in entry["best"]:
                 what = f"{entry['group']['family']} at {point['x'] / 1e6:.2g}M"
-                allowed = (1 / claims.ORDER, claims.ORDER)
-                parts.append(Part(what, settled(entry, ratio, factors=True), allowed, spec=".2g"))
-    return judge(ORDER_LAW, parts, "S*(N) over N", trained=bool(study.finished))
-
-
-def _once_a_size(best: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The settings of a size differ in parameters by half a percent at most: of each size the first."""
-    kept: list[dict[str, Any]] = []
-    for point in sorted(best, key=lambda point: point["x"]):
-        if not kept or point["x"] > SAME_SIZE * kept[-1]["x"]:
-            kept.append(point)
-    return kept
+                ends = {key: None if point[key] is None else point[key] / point["x"] for key in ("low", "high")}
+                ratio = point["value"] / point["x"]
+                estimate = Estimate(ratio)
+                if point in inside:
+                    estimate = follows_from(entry, {"value": ratio, **ends}, factors=True)
+                parts.append(Part(what, estimate, (1 / claims.ORDER, claims.ORDER), spec=".2g"))
+                if point not in inside:
+                    beyond.append(what)
+    told = f"{BEYOND}: {', '.join(beyond)}" if beyond else ""
+    return judge(ORDER_LAW, parts, "S*(N) over N", more=[told], trained=bool(study.finished))
 
 
 def follows(study: Study) -> Claim:
