@@ -6,8 +6,9 @@ import pytest
 
 from isostate import laws
 from isostate.laws.consequences import state_for_params
+from isostate.report.best_state import told_exponent
 from isostate.report.fits import fit_laws, of_state
-from isostate.report.joint_fits import _best, claimed, fit_joint, trained
+from isostate.report.joint_fits import _best, claimed, exponent, fit_joint, trained
 from tests.report import planted_joint, studies
 
 
@@ -83,3 +84,6 @@ def test_only_places_whose_state_was_trained_are_told_and_a_bound_decides_nothin
     assert claimed(context_entry) == "refuted"  # planted: 0.8
     assert claimed({**context_entry, "bound_hits": ["tau"]}) == "undecided"
     assert claimed({**context_entry, "converged": False}) == "undecided"
+    assert told_exponent(exponent(context_entry)).startswith("0.")
+    assert told_exponent(exponent({**context_entry, "bound_hits": ["tau"]})).endswith(", no interval")
+    assert told_exponent(exponent({"derived": {}})) == "no fit"

@@ -10,7 +10,7 @@ from typing import Any
 
 from isostate.report import labels, style, traces
 from isostate.report import rows as runs
-from isostate.report.joint_fits import CLAIMED, claimed, trained
+from isostate.report.joint_fits import CLAIMED, claimed, exponent, trained
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, control, empty, figure
 
@@ -135,11 +135,10 @@ def _claim(points: list[dict[str, Any]], law: str) -> dict[str, Any]:
 
 
 def _said(entry: dict[str, Any], law: str, place: str) -> str:
-    exponent = entry["derived"]["state_exponent"]
     beyond = [point for point in entry["best"] if point not in trained(entry)]
     places = ", ".join(f"{told(entry, point)} at {_at(law, point['x'])}" for point in beyond)
-    shown = f"{labels.number(exponent['value'], 3)} {labels.interval(exponent['low'], exponent['high'])}"
-    words = f"{labels.plain(entry['group']['family'])}{place}: exponent {shown}, {CLAIMED[law]:g} is {claimed(entry)}."
+    shown = f"exponent {told_exponent(exponent(entry))}, {CLAIMED[law]:g} is {claimed(entry)}."
+    words = f"{labels.plain(entry['group']['family'])}{place}: {shown}"
     return f"{words} Not drawn, outside the states that were trained: {places}." if beyond else words
 
 
@@ -150,6 +149,16 @@ def _place(group: dict[str, Any]) -> str:
 
 def _at(law: str, x: float) -> str:
     return f"{x:,.0f} tokens" if law == "state-context" else f"{labels.decimal(x)} parameters"
+
+
+def told_exponent(found: dict[str, Any] | None) -> str:
+    """An exponent of S* (joint_fits.exponent) in words."""
+    if found is None:
+        return "no fit"
+    value = labels.number(found["value"], 3)
+    return (
+        f"{value}, no interval" if found["low"] is None else f"{value} {labels.interval(found['low'], found['high'])}"
+    )
 
 
 def told(entry: dict[str, Any], point: dict[str, Any]) -> str:

@@ -56,8 +56,13 @@ def settled(entry: dict[str, Any]) -> bool:
 
 def claimed(entry: dict[str, Any]) -> claims.Verdict:
     """The verdict on the exponent of S* that the note claims."""
-    exponent = entry["derived"].get("state_exponent") if settled(entry) else None
-    return claims.of_exponent(exponent, CLAIMED[entry["law"]])
+    return claims.of_exponent(exponent(entry), CLAIMED[entry["law"]])
+
+
+def exponent(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """{"value", "low", "high"} of S*, of a fit that is not settled without ends; None where there is no fit."""
+    found = entry["derived"].get("state_exponent")
+    return found if found is None or settled(entry) else {"value": found["value"], "low": None, "high": None}
 
 
 def trained(entry: dict[str, Any]) -> list[dict[str, Any]]:

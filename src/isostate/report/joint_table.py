@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from isostate.report import labels, tables
-from isostate.report.joint_fits import CLAIMED, VARIED, claimed
+from isostate.report.best_state import told_exponent
+from isostate.report.joint_fits import CLAIMED, VARIED, claimed, exponent
 
 
 def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -13,16 +14,13 @@ def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
     told = []
     for entry in entries:
         if entry["law"] in VARIED:
-            group, exponent = entry["group"], entry["derived"].get("state_exponent")
-            ends = "no fit"
-            if exponent is not None:
-                ends = f"{labels.number(exponent['value'])} {labels.interval(exponent['low'], exponent['high'])}"
+            group = entry["group"]
             told.append(
                 {
                     "family": labels.plain(group["family"]),
                     "joint law": entry["law"],
                     "held equal": labels.plain(group["size"] or f"context {group['train_context']:,}"),
-                    "exponent of S*": ends,
+                    "exponent of S*": told_exponent(exponent(entry)),
                     "claimed": f"{CLAIMED[entry['law']]:g}, {claimed(entry)}",
                     "hold-out error": labels.percent(entry["holdout"]["error"]) if entry["holdout"] else "–",
                 }
@@ -59,7 +57,7 @@ def _table(law: str, entries: list[dict[str, Any]]) -> str:
             (tables.name(group["family"]), group["family"]),
             (f"{tables.name(place)}<br><small>{tables.name(group['condition'])}</small>", place),
             *(_interval(entry["params"].get(name)) for name in names),
-            _interval(entry["derived"].get("state_exponent")),
+            _interval(exponent(entry)),
             (labels.percent(error), abs(error) if error is not None else None),
             (str(len(entry["points"])), len(entry["points"])),
         ]
@@ -71,5 +69,5 @@ def _table(law: str, entries: list[dict[str, Any]]) -> str:
 def _interval(found: dict[str, Any] | None) -> tables.Cell:
     if found is None:
         return "no fit", None
-    ends = labels.interval(found["low"], found["high"])
+    ends = "no interval" if found["low"] is None else labels.interval(found["low"], found["high"])
     return f"{labels.number(found['value'], 3)}<br><small>{ends}</small>", found["value"]

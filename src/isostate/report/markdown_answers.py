@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isostate.report import best_state, labels
-from isostate.report.markdown import NOTHING, Numbers, heads, interval, nats, place, places, table, value
+from isostate.report.markdown import NOTHING, Numbers, heads, interval, nats, place, places, table
 
 STOPS = 5  # of a slider's, as rows
 
@@ -78,10 +78,14 @@ def joint(numbers: Numbers) -> str:
     head = ["family", "law", "exponent of S*", "claimed", "S*", "warnings"]
     rows = []
     for entry in entries:
-        exponent = value(entry["exponent"]) if entry["exponent"] else "no fit"
         written = (lambda x: f"{x:,.0f}") if entry["law"] == "state-context" else labels.decimal
         star = [f"{best_state.told(entry, point)} at {written(point['x'])}" for point in entry["best"]]
-        cells = [exponent, f"{entry['claimed_exponent']:g}", ", ".join(star) or NOTHING, "; ".join(entry["alarms"])]
+        cells = [
+            best_state.told_exponent(entry["exponent"]),
+            f"{entry['claimed_exponent']:g}",
+            ", ".join(star) or NOTHING,
+            "; ".join(entry["alarms"]),
+        ]
         rows.append([entry["group"]["family"], entry["law"], *cells])
     return table(head, rows)
 

@@ -12,7 +12,7 @@ from typing import Any
 from isostate.report import claims, law_words
 from isostate.report import rows as runs
 from isostate.report.fits import of_state
-from isostate.report.joint_fits import CLAIMED, claimed, trained
+from isostate.report.joint_fits import CLAIMED, claimed, exponent, trained
 from isostate.report.note.pairs import pairs
 from isostate.report.rows import Row
 from isostate.report.setting_numbers import by_rate, effects, noise_by, seed_noise, settings
@@ -79,12 +79,11 @@ def law(entry: dict[str, Any], noise: Numbers) -> Numbers:
 
 def joint(entry: dict[str, Any]) -> Numbers:
     """A joint law, the exponent of its S*, and the note's claims held against both."""
-    exponent = entry["derived"].get("state_exponent")
     told = {
         "law": entry["law"],
         "group": entry["group"],
         "params": entry["params"],
-        "exponent": exponent,
+        "exponent": exponent(entry),
         "claimed_exponent": CLAIMED[entry["law"]],
         "verdict": claimed(entry),
         "states": entry["states"],
