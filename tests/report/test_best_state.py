@@ -61,6 +61,8 @@ def test_a_state_that_no_trained_one_comes_near_is_told_and_not_drawn(fitted):
     assert {trace["legendgroup"] for trace in view["data"] if "legendgroup" in trace} == {"window"}
     assert "Not drawn, outside the states that were trained: above 2 at 128 tokens, above 2 at 512" in view["note"]
     assert "above 2 at 8,192 tokens." in view_of(best_state(table, [first, second]))["missing"]
+    nowhere = view_of(best_state(table, [{**first, "best": [], "bound_hits": ["beta"]}]))
+    assert nowhere["missing"].endswith("no interval, 0.5 is undecided.")
     assert told({"states": [10, 2_000]}, {"value": 9.5}) == "below 10"
     assert told({"states": [10, 2_000]}, {"value": 1_500.0}) == "1.5K"
 

@@ -47,3 +47,12 @@ def test_between_two_evaluations_the_loss_is_read_along_the_logarithm():
     assert reading.read(points, 1_001.0) is None
     straight = 4.0 - 2.0 * (100 - 10) / 990
     assert not math.isclose(reading.read(points, 100.0), straight, abs_tol=0.1)
+
+
+def test_a_final_evaluation_over_more_text_is_not_on_one_text_with_those_before_it():
+    row = studies.run(steps=1_000)
+    assert reading.on_one_text(row) == row["curve"]  # nothing is said of tokens
+    row["config"]["eval"] = {"n_tokens": 8_192, "final_tokens": 8_192}
+    assert reading.on_one_text(row) == row["curve"]
+    row["config"]["eval"]["final_tokens"] = 65_536
+    assert [point["step"] for point in reading.on_one_text(row)] == [*range(50, 1_000, 50)]

@@ -29,7 +29,7 @@ REACH = 4.0
 def best_state(table: list[Row], entries: list[dict[str, Any]]) -> Figure:
     """A line a family, for each joint law that the study asked for."""
     finished = runs.drawn(table)
-    joint = [entry for entry in entries if entry["law"] in AGAINST and entry["best"]]
+    joint = [entry for entry in entries if entry["law"] in AGAINST and entry["params"]]
     if not joint:
         words = (
             'No joint law yet: [[fit]] law = "state-context" needs several training contexts, "state-params" several '

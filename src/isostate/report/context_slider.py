@@ -8,7 +8,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from isostate.report import fits, labels, style
+from isostate.report import fits, labels, reading, style
 from isostate.report import rows as runs
 from isostate.report.controls import select, shared_controls, train_context_control
 from isostate.report.figures import law_traces
@@ -27,9 +27,10 @@ ENDS_CAPTION = (
 )
 SHARED = 0.05  # of the range of losses, left free above and below
 ONE_CONTEXT = "One training context so far: give [data] context a list to see the law change with it."
+ON_THE_WAY = "Curves end before the final evaluation where that is over more text."
 NOTES = {
-    True: "Of each family the smallest state's learning curve is thin, the largest state's thick.",
-    False: "Colours on the left go from small states to large ones.",
+    True: f"Of each family the smallest state's learning curve is thin, the largest state's thick. {ON_THE_WAY}",
+    False: f"Colours on the left go from small states to large ones. {ON_THE_WAY}",
 }
 
 
@@ -132,7 +133,7 @@ class _Drawn:
         """The mean of a state's seeds at each evaluation."""
         points: dict[int, list[float]] = {}
         for row in group:
-            for point in row["curve"]:
+            for point in reading.on_one_text(row):
                 loss = point["eval"].get(str(self.longest))
                 if loss is not None:
                     points.setdefault(point["step"], []).append(loss)
@@ -157,7 +158,7 @@ class _Drawn:
         room = SHARED * (max(losses) - min(losses)) or SHARED
         low, high = min(losses) - room, max(losses) + room
         steps, states = max(row["steps"] for row in every), [runs.state(row) for row in every]
-        points = [point for row in every for point in row["curve"] if point["step"] >= 0.2 * steps]
+        points = [point for row in every for point in reading.on_one_text(row) if point["step"] >= 0.2 * steps]
         late = [loss for point in points if (loss := point["eval"].get(str(self.longest))) is not None]
         left = {"title": {"text": "updates"}, "range": [0, 1.02 * steps], "nticks": 6}
         right = style.decimal_axis("state (elements per sequence)", min(states), max(states), most=5)

@@ -14,7 +14,7 @@ from isostate.report.views import Figure, View, control, empty, figure
 TITLE = "Learning curves"
 CAPTION = (
     "Loss in the course of training. The loss axis opens without the first fifth, where losses fall steeply; "
-    "double-click shows all."
+    "double-click shows all. The last point of a held-out loss is the final evaluation, which may be over more text."
 )
 
 

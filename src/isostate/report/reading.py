@@ -31,6 +31,16 @@ def points(row: Row, axis: Axis) -> Points:
     return found
 
 
+def on_one_text(row: Row) -> list[Row]:
+    """The points of a run's curve whose held-out losses are over the same tokens.
+
+    All of them but the last, where [eval] takes another number of tokens after the last update than on the way.
+    """
+    told = row["config"].get("eval", {})
+    alike = told.get("n_tokens") == told.get("final_tokens")
+    return [point for point in row["curve"] if alike or point["step"] < row["steps"]]
+
+
 def _at(row: Row, point: Row, axis: Axis) -> float | None:
     """Where a point of a run's curve stands on the axis; None where its time was not taken."""
     if axis == "seconds":
