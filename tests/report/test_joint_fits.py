@@ -82,6 +82,7 @@ def test_only_places_whose_state_was_trained_are_told_and_a_bound_decides_nothin
     assert trained(context_entry) == [p for p in context_entry["best"] if least <= p["value"] <= most]
     assert trained({**context_entry, "states": [1.0, 2.0]}) == []
     assert claimed(context_entry) == "refuted"  # planted: 0.8
+    assert claimed({**context_entry, "states": [1.0, 2.0]}) == "undecided"  # of S* that were not measured
     assert claimed({**context_entry, "bound_hits": ["tau"]}) == "undecided"
     assert claimed({**context_entry, "converged": False}) == "undecided"
     assert told_exponent(exponent(context_entry)).startswith("0.")

@@ -60,9 +60,14 @@ def claimed(entry: dict[str, Any]) -> claims.Verdict:
 
 
 def exponent(entry: dict[str, Any]) -> dict[str, Any] | None:
-    """{"value", "low", "high"} of S*, of a fit that is not settled without ends; None where there is no fit."""
+    """{"value", "low", "high"} of S*; None where there is no fit.
+
+    It has no ends where the fit is not settled, or puts less than two S* among the states that were trained.
+    """
     found = entry["derived"].get("state_exponent")
-    return found if found is None or settled(entry) else {"value": found["value"], "low": None, "high": None}
+    if found is None or (settled(entry) and len(trained(entry)) > 1):
+        return found
+    return {"value": found["value"], "low": None, "high": None}
 
 
 def trained(entry: dict[str, Any]) -> list[dict[str, Any]]:

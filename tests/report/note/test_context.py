@@ -86,12 +86,15 @@ def test_a_law_that_ended_on_a_bound_decides_nothing_and_says_so():
     entry = {
         "law": "state-context", "params": {"beta": {}}, "group": {"family": "window"}, "converged": True,
         "bound_hits": ["beta"], "alarms": ["beta on its bound (3e-10)", "more"],
-        "derived": {"state_exponent": {"value": 9.0, "low": 8.0, "high": 10.0}},
+        "derived": {"state_exponent": {"value": 9.0, "low": 8.0, "high": 10.0}}, "states": [1.0, 100.0],
+        "best": [{"x": 128.0, "value": 2.0}, {"x": 512.0, "value": 90.0}],
     }  # fmt: skip
     study = planted_note.study(CONTEXT, [], [entry])[CONTEXT]
     assert context.thumb(study).verdict == "undecided"
     assert "the law of window warns: beta on its bound" in context.thumb(study).evidence
     free = {**entry, "bound_hits": []}
+    beyond = {**free, "states": [3.0, 100.0]}  # of one S* among them an exponent says nothing
+    assert context.thumb(planted_note.study(CONTEXT, [], [beyond])[CONTEXT]).verdict == "undecided"
     assert context.thumb(planted_note.study(CONTEXT, [], [free])[CONTEXT]).verdict == claim.verdict == "refuted"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isostate.report.claims import POSITIVE
-from isostate.report.joint_fits import CLAIMED, settled
+from isostate.report.joint_fits import CLAIMED, exponent
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
 from isostate.report.note.studies import CONTEXT, Studies, Study, by_context, on_noise, places
 from isostate.report.seeds import Array, Estimate, Means, from_interval, of_column
@@ -74,18 +74,13 @@ def exponents(study: Study, law: str) -> tuple[list[Part], list[str]]:
     """The exponent of S* by each family's joint law, held against what the note claims; the alarms on those laws."""
     parts, words = [], []
     for entry in study.laws:
-        if entry["law"] == law and entry["params"] and entry["derived"].get("state_exponent"):
-            family = entry["group"]["family"]
-            estimate = follows_from(entry, entry["derived"]["state_exponent"])
+        found = exponent(entry) if entry["law"] == law and entry["params"] else None
+        if found is not None:
+            family, estimate = entry["group"]["family"], from_interval(found)
             parts.append(Part(family, estimate, (CLAIMED[law], CLAIMED[law]), within=0.25, spec=".3g"))
             if entry["alarms"]:
                 words.append(f"the law of {family} warns: {entry['alarms'][0]}")
     return parts, words
-
-
-def follows_from(entry: dict[str, Any], interval: dict[str, Any], factors: bool = False) -> Estimate:
-    """What follows from a law, with its interval; without, where the fit did not converge or ended on a bound."""
-    return from_interval(interval, factors) if settled(entry) else Estimate(interval["value"])
 
 
 def _groups(means: Means) -> list[tuple[str, tuple, tuple]]:

@@ -9,9 +9,9 @@ import numpy as np
 from isostate.report import claims, equal_state, seeds
 from isostate.report import rows as runs
 from isostate.report.claims import POSITIVE
-from isostate.report.joint_fits import n_params, trained
+from isostate.report.joint_fits import n_params, settled, trained
 from isostate.report.note.claim import NOTE, Asked, Claim, Part, judge, minus
-from isostate.report.note.context import exponents, follows_from
+from isostate.report.note.context import exponents
 from isostate.report.note.studies import MODEL_SIZE, Studies, Study, at_compute, by_state, on_noise, places
 from isostate.report.seeds import Array, Estimate, Means
 
@@ -23,6 +23,7 @@ ORDER_LAW = Asked("order-law", "“the state size should be of the same order as
 FOLLOWS = Asked("follows", "the state worth having follows the parameter count: S* ~ N", NOTE, MODEL_SIZE)
 LEAST_RANGE = 2.0  # of states that sizes share
 FEW_LARGE = "not to be confirmed where less than three states of a tenth of the parameters or more were trained"
+ENDS = ("low", "high")
 BEYOND = "S* lies outside the states that were trained, and has no interval"
 
 
@@ -125,16 +126,14 @@ def order_by_law(study: Study) -> Claim:
             inside = trained(entry)
             for point in entry["best"]:
                 what = f"{entry['group']['family']} at {point['x'] / 1e6:.2g}M"
-                ends = {key: None if point[key] is None else point[key] / point["x"] for key in ("low", "high")}
-                ratio = point["value"] / point["x"]
-                estimate = Estimate(ratio)
-                if point in inside:
-                    estimate = follows_from(entry, {"value": ratio, **ends}, factors=True)
+                told = settled(entry) and point in inside
+                ends = {key: point[key] / point["x"] if told and point[key] is not None else None for key in ENDS}
+                estimate = seeds.from_interval({"value": point["value"] / point["x"], **ends}, factors=True)
                 parts.append(Part(what, estimate, (1 / claims.ORDER, claims.ORDER), spec=".2g"))
                 if point not in inside:
                     beyond.append(what)
-    told = f"{BEYOND}: {', '.join(beyond)}" if beyond else ""
-    return judge(ORDER_LAW, parts, "S*(N) over N", more=[told], trained=bool(study.finished))
+    outside = f"{BEYOND}: {', '.join(beyond)}" if beyond else ""
+    return judge(ORDER_LAW, parts, "S*(N) over N", more=[outside], trained=bool(study.finished))
 
 
 def follows(study: Study) -> Claim:
