@@ -8,7 +8,7 @@ from isostate import laws
 from isostate.laws.consequences import state_for_params
 from isostate.report.best_state import told_exponent
 from isostate.report.fits import fit_laws, of_state
-from isostate.report.joint_fits import _best, claimed, exponent, fit_joint, trained
+from isostate.report.joint_fits import _best, exponent, exponent_verdict, fit_joint, trained
 from tests.report import planted_joint, studies
 
 
@@ -81,10 +81,10 @@ def test_only_places_whose_state_was_trained_are_told_and_a_bound_decides_nothin
     assert (least, most) == (planted_joint.STATES[0], planted_joint.STATES[-1])
     assert trained(context_entry) == [p for p in context_entry["best"] if least <= p["value"] <= most]
     assert trained({**context_entry, "states": [1.0, 2.0]}) == []
-    assert claimed(context_entry) == "refuted"  # planted: 0.8
-    assert claimed({**context_entry, "states": [1.0, 2.0]}) == "undecided"  # of S* that were not measured
-    assert claimed({**context_entry, "bound_hits": ["tau"]}) == "undecided"
-    assert claimed({**context_entry, "converged": False}) == "undecided"
+    assert exponent_verdict(context_entry) == "refuted"  # planted: 0.8
+    assert exponent_verdict({**context_entry, "states": [1.0, 2.0]}) == "undecided"  # of S* that were not measured
+    assert exponent_verdict({**context_entry, "bound_hits": ["tau"]}) == "undecided"
+    assert exponent_verdict({**context_entry, "converged": False}) == "undecided"
     assert told_exponent(exponent(context_entry)).startswith("0.")
     assert told_exponent(exponent({**context_entry, "bound_hits": ["tau"]})).endswith(", no interval")
     assert told_exponent(exponent({"derived": {}})) == "no fit"

@@ -10,7 +10,7 @@ from typing import Any
 
 from isostate.report import labels, style, traces
 from isostate.report import rows as runs
-from isostate.report.joint_fits import CLAIMED, claimed, exponent, trained
+from isostate.report.joint_fits import CLAIMED, exponent, exponent_verdict, trained
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, control, empty, figure
 
@@ -137,7 +137,7 @@ def _claim(points: list[dict[str, Any]], law: str) -> dict[str, Any]:
 def _said(entry: dict[str, Any], law: str, place: str) -> str:
     beyond = [point for point in entry["best"] if point not in trained(entry)]
     places = ", ".join(f"{told(entry, point)} at {_at(law, point['x'])}" for point in beyond)
-    shown = f"exponent {told_exponent(exponent(entry))}, {CLAIMED[law]:g} is {claimed(entry)}."
+    shown = f"exponent {told_exponent(exponent(entry))}, {CLAIMED[law]:g} is {exponent_verdict(entry)}."
     words = f"{labels.plain(entry['group']['family'])}{place}: {shown}"
     return f"{words} Not drawn, outside the states that were trained: {places}." if beyond else words
 
@@ -155,10 +155,8 @@ def told_exponent(found: dict[str, Any] | None) -> str:
     """An exponent of S* (joint_fits.exponent) in words."""
     if found is None:
         return "no fit"
-    value = labels.number(found["value"], 3)
-    return (
-        f"{value}, no interval" if found["low"] is None else f"{value} {labels.interval(found['low'], found['high'])}"
-    )
+    ends = ", no interval" if found["low"] is None else f" {labels.interval(found['low'], found['high'])}"
+    return labels.number(found["value"], 3) + ends
 
 
 def told(entry: dict[str, Any], point: dict[str, Any]) -> str:

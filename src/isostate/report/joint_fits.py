@@ -54,7 +54,7 @@ def settled(entry: dict[str, Any]) -> bool:
     return bool(entry["converged"] and not entry["bound_hits"])
 
 
-def claimed(entry: dict[str, Any]) -> claims.Verdict:
+def exponent_verdict(entry: dict[str, Any]) -> claims.Verdict:
     """The verdict on the exponent of S* that the note claims."""
     return claims.of_exponent(exponent(entry), CLAIMED[entry["law"]])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from isostate.report import labels, tables
 from isostate.report.best_state import told_exponent
-from isostate.report.joint_fits import CLAIMED, VARIED, claimed, exponent
+from isostate.report.joint_fits import CLAIMED, VARIED, exponent, exponent_verdict
 
 
 def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -21,7 +21,7 @@ def joint_summary(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
                     "joint law": entry["law"],
                     "held equal": labels.plain(group["size"] or f"context {group['train_context']:,}"),
                     "exponent of S*": told_exponent(exponent(entry)),
-                    "claimed": f"{CLAIMED[entry['law']]:g}, {claimed(entry)}",
+                    "claimed": f"{CLAIMED[entry['law']]:g}, {exponent_verdict(entry)}",
                     "hold-out error": labels.percent(entry["holdout"]["error"]) if entry["holdout"] else "–",
                 }
             )

@@ -12,7 +12,7 @@ from typing import Any
 from isostate.report import claims, law_words
 from isostate.report import rows as runs
 from isostate.report.fits import of_state
-from isostate.report.joint_fits import CLAIMED, claimed, exponent, trained
+from isostate.report.joint_fits import CLAIMED, exponent, exponent_verdict, trained
 from isostate.report.note.pairs import pairs
 from isostate.report.rows import Row
 from isostate.report.setting_numbers import by_rate, effects, noise_by, seed_noise, settings
@@ -85,7 +85,7 @@ def joint(entry: dict[str, Any]) -> Numbers:
         "params": entry["params"],
         "exponent": exponent(entry),
         "claimed_exponent": CLAIMED[entry["law"]],
-        "verdict": claimed(entry),
+        "verdict": exponent_verdict(entry),
         "states": entry["states"],
         "best": entry["best"],
         "alarms": entry["alarms"],

@@ -123,14 +123,13 @@ def order_by_law(study: Study) -> Claim:
     parts, beyond = [], []
     for entry in study.laws:
         if entry["law"] == "state-params" and entry["params"]:
-            inside = trained(entry)
             for point in entry["best"]:
-                what = f"{entry['group']['family']} at {point['x'] / 1e6:.2g}M"
-                told = settled(entry) and point in inside
+                what, inside = f"{entry['group']['family']} at {point['x'] / 1e6:.2g}M", point in trained(entry)
+                told = settled(entry) and inside
                 ends = {key: point[key] / point["x"] if told and point[key] is not None else None for key in ENDS}
                 estimate = seeds.from_interval({"value": point["value"] / point["x"], **ends}, factors=True)
                 parts.append(Part(what, estimate, (1 / claims.ORDER, claims.ORDER), spec=".2g"))
-                if point not in inside:
+                if not inside:
                     beyond.append(what)
     outside = f"{BEYOND}: {', '.join(beyond)}" if beyond else ""
     return judge(ORDER_LAW, parts, "S*(N) over N", more=[outside], trained=bool(study.finished))
