@@ -84,14 +84,14 @@ def test_runs_that_two_questions_ask_for_are_the_same_runs(cells):
     first = {cell.run_id for cell in cells["01_state_laws"]}
     sizes = [cell for cell in cells["03_model_size"] if cell.size != "tiny"]
     assert all(cell.run_id in first for cell in sizes)
-    python = [cell for cell in cells["05_data"] if cell.config.data.corpus == "python"]
+    python = [cell for cell in cells["05_data"] if cell.config.data.text == "python"]
     assert all(cell.run_id in first for cell in python)
     assert {cell.run_id for cell in cells["04_time_budgets"]} <= {cell.run_id for cell in cells["02_context"]}
 
 
 def test_the_data_have_recall_and_a_dilution(cells):
     texts = {cell.config.data.text for cell in cells["05_data"]}
-    assert texts == {"python", "bard", "bard + recall of 16 at 128, 25 %", "bard, 3 fillers"}
+    assert texts == {"python", "bard", "python + recall of 16 at 32, 30 %", "bard, 3 fillers"}
 
 
 @pytest.mark.slow
