@@ -75,7 +75,7 @@ def test_state_laws_have_six_states_a_family_and_three_model_sizes(cells):
 
 def test_contexts_go_from_128_to_4096_and_are_evaluated_at_16384(cells):
     configs = [cell.config for cell in cells["02_context"]]
-    assert {config.data.context for config in configs} == {128, 512, 4096}
+    assert {config.data.context for config in configs} == {128, 512, 2048, 4096}
     assert {max(config.eval.contexts) for config in configs} == {16_384}
     assert {"softmax", "window", "power-2", "power-2-gated"} == {cell.family for cell in cells["02_context"]}
 
