@@ -70,7 +70,7 @@ def test_the_committed_template_can_be_filled_from_five_studies_of_which_some_re
         row["config"]["train"] = {"threads": 1}
     single = {**numbers.of_study(table, []), "missing": ["x"], "tuned": {}, "answers": questions.answers(table)}
     assert single["seed_noise"]["sd"] is None
-    file = {"file": {"train": {"steps": 2_000, "batch_tokens": 1_024}}}
+    file = {"file": {"train": {"steps": 2_000, "batch_tokens": 1_024}, "eval": {"n_tokens": 8_192}}}
     first, single = {**found[0]["01_state_laws"], **file}, {**single, **file}
     names = ("02_context", "03_model_size", "04_time_budgets", "05_data")
     text = article(TEMPLATE.read_text(), {"01_state_laws": first, **dict.fromkeys(names, single)}, found[1])
