@@ -40,15 +40,13 @@ def test_names_cannot_carry_tags_into_a_label():
 
 
 def test_each_bin_of_positions_has_its_text():
-    texts = hover.of_positions([0, 1, 2, 4], [4.0, 3.5, 3.0])
-    assert len(texts) == 3
-    assert texts[2] == "3.000 nats at positions 3 to 4"
+    assert hover.of_positions([0, 1, 2, 4, 4_096]) == ["1 to 1", "2 to 2", "3 to 4", "5 to 4,096"]
 
 
 def test_what_all_bins_say_is_a_template_in_which_no_name_is_a_field():
     text = hover.around_positions([studies.run("%{y}", seed=seed) for seed in (0, 1)], 256)
-    assert text.count("%{") == 1
-    assert text.startswith("<b>&#37;{y}</b><br>%{text}<br>evaluated at context 256")
+    assert text.count("%{") == 2
+    assert text.startswith("<b>&#37;{y}</b><br>%{y:.3f} nats at positions %{text}<br>evaluated at context 256")
     assert text.endswith("mean of 2 seeds<extra></extra>")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
 
@@ -64,10 +65,9 @@ def of_points(fit: Fit) -> list[str]:
     return texts
 
 
-def of_positions(edges: list[int], means: list[float | None]) -> list[str]:
-    """A text for each bin of positions, for the place of %{text} in `around_positions`."""
-    bins = zip(edges, edges[1:], means, strict=False)
-    return [f"{labels.loss(mean)} nats at positions {lo + 1:,} to {hi:,}" for lo, hi, mean in bins]
+def of_positions(edges: list[int]) -> list[str]:
+    """A text for each bin of positions, for the place of %{text} in `around_positions`; the same for every line."""
+    return [f"{lo + 1:,} to {hi:,}" for lo, hi in pairwise(edges)]
 
 
 def around_positions(group: list[Row], context: int) -> str:
@@ -76,7 +76,7 @@ def around_positions(group: list[Row], context: int) -> str:
     tail = [f"evaluated at context {context:,}", *_about(group[0])]
     if len(group) > 1:
         tail.append(f"mean of {len(group)} seeds")
-    return "<br>".join([head, "%{text}", *tail]) + "<extra></extra>"
+    return "<br>".join([head, "%{y:.3f} nats at positions %{text}", *tail]) + "<extra></extra>"
 
 
 def _headline(row: Row) -> str:

@@ -73,7 +73,7 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
                 "y": means,
                 "line": {"color": look["color"], "width": 2},
                 "marker": {"symbol": look["symbol"], "color": look["color"], "size": 6},
-                "text": hover.of_positions(edges, means),
+                "text": hover.of_positions(edges),
                 "hovertemplate": hover.around_positions(group, context),
             }
         )
