@@ -44,15 +44,28 @@ def test_a_run_costs_its_updates_and_a_third_of_them_a_token_evaluated(tmp_path)
     assert predicted_s(cell.config, 0.1) == pytest.approx(0.1 * (10 + 2 * (64 + 128) / 32 / 3))
 
 
-def test_until_it_is_tuned_a_plan_knows_the_tuning_runs_alone(tmp_path):
+def end_with_its_rate(folder, cell):
+    """The lower the rate the better."""
+    run = RunDirectory(folder / "tiny" / cell.run_id).create(cell.config.to_dict())
+    run.write_result({"status": "done", "final": {"32": {"loss_nats": cell.config.train.lr}}})
+
+
+def test_until_a_family_is_tuned_a_plan_knows_its_tuning_runs_alone(tmp_path):
     tune = {"train": {"lr": "tune", "lr_grid": [0.01, 0.02]}}
     plan = plan_of(tmp_path, **tune)
     assert not plan.settled
     assert [cell.role for cell in plan.known] == ["tune"] * 4
     assert [row["lr"] for row in plan.rows()] == [0.01, 0.02, 0.01, 0.02, None, None, None]
-    for cell in plan.tuning:
-        run = RunDirectory(tmp_path / "tiny" / cell.run_id).create(cell.config.to_dict())
-        run.write_result({"status": "done", "final": {"32": {"loss_nats": cell.config.train.lr}}})
+    for cell in plan.tuning[:2]:
+        end_with_its_rate(tmp_path, cell)
+    windows = plan_of(tmp_path, **tune)
+    assert not windows.settled
+    assert windows.rates == {"window": {4: 0.01}}
+    assert [(row["family"], row["lr"]) for row in windows.rows()] == [
+        ("window", 0.01), ("window", 0.02), ("power-2", 0.01), ("power-2", 0.02), ("window", 0.01), ("power-2", None),
+    ]  # fmt: skip
+    for cell in plan.tuning[2:]:
+        end_with_its_rate(tmp_path, cell)
     settled = plan_of(tmp_path, **tune)
     assert settled.settled
     assert settled.rates == {"window": {4: 0.01}, "power-2": {4: 0.01}}

@@ -46,6 +46,23 @@ def test_tuning_comes_first_and_its_winners_are_not_trained_again(go):
     assert len(trained(events)) == len(set(trained(events))) == 5
     assert second["rates"].keys() == {"window", "power-2"}
     assert go.finished
+    notices = [event["message"] for event in events if event["event"] == "notice"]
+    assert len(notices) == len(set(notices)) == 2  # of each family, that its best rate is an end of the grid
+
+
+@pytest.mark.slow
+def test_a_family_whose_rates_are_found_trains_beside_the_tuning_of_another(go):
+    """The windows are tuned already, at their middle one: the new window need not wait for power's rates."""
+    power = {"mixer": "power", "degree": 2, "head_dim": 4}
+    tune = {"lr": "tune", "lr_grid": [0.001, 0.01]}
+    go(train=tune, sweep=[{"mixer": "window", "window": [2, 4, 8]}])
+    _, events = go(train=tune, sweep=[{"mixer": "window", "window": [2, 4, 8, 16]}, power])
+    first, second = [event for event in events if event["event"] == "plan"]
+    families = {row["run_id"]: row["family"] for row in first["runs"]}
+    assert sorted(families[run_id] for run_id in first["missing"]) == ["power-2", "power-2", "window"]
+    assert first["rates"].keys() == {"window"}
+    assert second["missing"] == []
+    assert go.finished
 
 
 @pytest.mark.slow

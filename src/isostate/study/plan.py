@@ -36,7 +36,8 @@ def _silent(stage: str, share: float) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """`tuning` comes before `cells`, whose rates (and run ids) are final once `settled`; `times` by shape."""
+    """`tuning` comes before `cells`. A cell's rate, and so its run id, is final once its family is among `rates`;
+    `settled`: all are. `times` by shape."""
 
     data: Texts
     tuning: list[Cell]
@@ -49,14 +50,17 @@ class Plan:
     @property
     def known(self) -> list[Cell]:
         """Runs whose ids are final, each once: a tuning run that is also a cell counts as a cell."""
-        every = [*self.tuning, *(self.cells if self.settled else [])]
+        every = [*self.tuning, *(cell for cell in self.cells if self._is_final(cell))]
         return list({cell.run_id: cell for cell in every}.values())
 
     def rows(self) -> list[Row]:
         """A row a run, tuning first; of a cell whose rate is not known yet "run_id" and "lr" are None."""
-        waiting = [] if self.settled else self.cells
+        waiting = [cell for cell in self.cells if not self._is_final(cell)]
         rows = [self.row(cell) for cell in self.known]
         return rows + [{**self.row(cell), "run_id": None, "lr": None} for cell in waiting]
+
+    def _is_final(self, cell: Cell) -> bool:
+        return self.settled or cell.family in self.rates
 
     def row(self, cell: Cell) -> Row:
         time, wanted = self.times[shape_of(cell.config)], cell.wanted_state
@@ -134,10 +138,10 @@ def make_plan(study: StudyConfig, data: Texts, result_of: ResultOf, cache: Path,
             break
         results = {cell.run_id: result_of(cell.run_id) for cell in tuning}
         known = {run_id: result for run_id, result in results.items() if result is not None}
-    if len(known) < len(results):
-        return Plan(data, tuning, cells, {}, False, times, notices)
-    rates, edges = choose_rates(tuning, known, study.train.lr_grid)
-    return Plan(data, tuning, settle(cells, rates), rates, True, times, notices + edges)
+    waiting = {cell.family for cell in tuning if cell.run_id not in known}
+    decided = [cell for cell in tuning if cell.family not in waiting]
+    rates, edges = choose_rates(decided, known, study.train.lr_grid)
+    return Plan(data, tuning, settle(cells, rates), rates, not waiting, times, notices + edges)
 
 
 def predicted_s(config: RunConfig, step_s: float) -> float:

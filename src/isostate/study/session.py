@@ -1,6 +1,7 @@
 """`run`: from a checked study to results in its folder, under the study's lock; doing only what is missing.
 
-A study with lr = "tune" has two stages: the tuning runs, then, their rates chosen, the rest.
+A study with lr = "tune" has stages: each trains what is known by then, tuning runs and whatever their results ask for,
+and all runs of the families whose rates are found.
 """
 
 from __future__ import annotations
@@ -47,8 +48,13 @@ def carry_out(session: Session) -> Outcome:
     """
     outcome = Outcome()
     retried: set[str] = set()
+    said: set[str] = set()
     while True:
         plan = _planned(session)
+        notices = [notice for notice in [*plan.notices, *_strangers(session.study_dir, plan)] if notice not in said]
+        for notice in notices:
+            session.emit({"event": "notice", "message": notice})
+        said.update(notices)
         rows = [plan.row(cell) for cell in plan.known]
         _restore(session, rows, retried)
         if session.retry_diverged:
@@ -78,8 +84,6 @@ def _planned(session: Session) -> Plan:
     write_plan(
         session.study_dir, session.file, {name: text.to_dict() for name, text in session.data.items()}, remembered
     )
-    for notice in [*plan.notices, *_strangers(session.study_dir, plan)]:
-        session.emit({"event": "notice", "message": notice})
     return plan
 
 

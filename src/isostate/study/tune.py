@@ -119,8 +119,8 @@ def choose_rates(tuning: Sequence[Cell], results: Results, grid: Sequence[float]
 
 
 def settle(cells: Sequence[Cell], rates: Rates) -> list[Cell]:
-    """The cells at the rates of the nearest states of their families that were tuned."""
-    return [cell.at(_nearest(rates[cell.family], _knob(cell))) for cell in cells]
+    """The cells at the rates of the nearest states of their families that were tuned; those of no such family stay."""
+    return [cell.at(_nearest(rates[cell.family], _knob(cell))) if cell.family in rates else cell for cell in cells]
 
 
 def _nearest(rates: Mapping[int, float], knob: int) -> float:
