@@ -39,9 +39,18 @@ def test_long_texts_of_views_are_written_once_and_those_of_controls_stay():
     slim = inline.pooled([{"title": text, "views": views}])
     first, second = slim["figures"][0]["views"]["0"]["data"]
     assert slim["figures"][0]["title"] == text
-    assert slim["pool"] == [text.replace("<br>", "\n"), [{"pool": 0}] * 6, [1.0] * 6]
+    assert slim["pool"] == [{"lines": [0, 1]}, [{"pool": 0}] * 6, [1.0] * 6]
+    assert slim["lines"] == text.split("<br>")
     assert first["hovertext"] == {"pool": 1}
     assert second == {"hovertext": [[{"pool": 0}, "short"]], "z": [{"pool": 2}]}
+
+
+def test_a_line_that_two_texts_share_is_written_once():
+    about = "two layers of width 96, trained at context 512"
+    texts = [f"seed {seed}<br>{about}<br>" for seed in (0, 1)]
+    slim = inline.pooled([{"views": {str(i): {"note": text} for i, text in enumerate(texts)}}])
+    assert slim["lines"] == ["seed 0", about, "", "seed 1"]
+    assert slim["pool"] == [{"lines": [0, 1, 2]}, {"lines": [3, 1, 2]}]
 
 
 def test_the_policy_names_each_script_by_its_hash():

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 POOLED = 6  # lists at least this long are written once, however many drawings use them
-WORDS = 40  # characters: so are texts, whether alone or in such lists
+WORDS = 40  # characters: so are texts, whether alone or in such lists, and their lines
 
 
 def policy(scripts: list[str]) -> str:
@@ -33,13 +33,14 @@ def data_block(value: Any) -> str:
 
 
 def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
-    """{"figures", "pool"}: long lists, and long texts of views, are replaced by {"pool": index}.
+    """{"figures", "pool", "lines"}: long lists, and long texts of views, are replaced by {"pool": index}.
 
-    A list in the pool may hold texts of the pool, never lists; a text there has newlines for its <br>, which are
-    shorter once escaped, and which no name holds. Floats keep six digits, NaN becomes null.
+    A text stands in the pool as {"lines": indices}: what points say differs in a line or two, so each line is written
+    once. A list there may hold texts of the pool, never lists. Floats keep six digits, NaN becomes null.
     """
     pool: list[Any] = []
     places: dict[str, int] = {}
+    lines: dict[str, int] = {}
 
     def once(value: Any) -> dict[str, int]:
         key = json.dumps(value)
@@ -48,20 +49,24 @@ def pooled(figures: list[dict[str, Any]]) -> dict[str, Any]:
             pool.append(value)
         return {"pool": places[key]}
 
+    def by_line(text: str) -> dict[str, list[int]]:
+        return {"lines": [lines.setdefault(line, len(lines)) for line in text.split("<br>")]}
+
     def slim(value: Any, in_view: bool = False) -> Any:
         if isinstance(value, dict):
             return {key: slim(item, in_view or key == "views") for key, item in value.items()}
         if isinstance(value, float):
             return float(f"{value:.6g}") if math.isfinite(value) else None
         if isinstance(value, str):
-            return once(value.replace("<br>", "\n")) if in_view and len(value) >= WORDS else value
+            return once(by_line(value)) if in_view and len(value) >= WORDS else value
         if not isinstance(value, (list, tuple)):
             return value
         flat = not any(isinstance(item, (dict, list, tuple)) for item in value)
         items = [slim(item, in_view) for item in value]
         return once(items) if flat and len(items) >= POOLED else items
 
-    return {"figures": slim(figures), "pool": pool}
+    slimmed = slim(figures)
+    return {"figures": slimmed, "pool": pool, "lines": list(lines)}
 
 
 def asset(filename: str) -> str:

@@ -26,10 +26,8 @@
   function resolved(value) {
     if (Array.isArray(value)) return value.map(resolved);
     if (value === null || typeof value !== "object") return value;
-    if (typeof value.pool === "number") {
-      const held = payload.pool[value.pool];
-      return typeof held === "string" ? held.replaceAll("\n", "<br>") : resolved(held);
-    }
+    if (typeof value.pool === "number") return resolved(payload.pool[value.pool]);
+    if (Array.isArray(value.lines)) return value.lines.map((index) => payload.lines[index]).join("<br>");
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolved(item)]));
   }
 
