@@ -38,11 +38,24 @@ def test_a_gated_family_shares_the_panel_of_the_ungated_one():
 def test_each_panel_is_headed_by_its_families_with_their_laws(rows, laws):
     view = opened(law_of_each_family(rows, laws))
     first, second = view["panels"]["titles"]
-    assert first.index("power-2<") < first.index("power-2-gated<")
+    assert first.index("● power-2<") < first.index("⬟ power-2-gated<")
     place = {"family": "window", "size": "4x64", "train_context": 256, "eval_context": 1_024}
     law = next(fit for fit in laws if place.items() <= fit["group"].items())
     values = [law["params"][name]["value"] for name in ("L_inf", "alpha")]
     assert second.endswith("window</span></b> L∞ {:.2f}, α {:.2f}".format(*values))
+
+
+def test_with_and_without_a_gate_one_panel_has_one_colour_two_markers_and_two_dashes(rows, laws):
+    view = opened(law_of_each_family(rows, laws))
+    looks = []
+    for family in ("power-2", "power-2-gated"):
+        traces = of_panel(view, 1, family=family)
+        (points,) = [trace for trace in traces if len(trace["x"]) == 6]
+        lines = [trace["line"] for trace in traces if trace.get("line", {}).get("dash", "dot") != "dot"]
+        looks.append((points["marker"]["color"], points["marker"]["symbol"][0], *(line["dash"] for line in lines)))
+    (colour, *first), (same, *second) = looks
+    assert colour == same
+    assert (first, second) == (["circle", "solid"], ["pentagon", "dash"])
 
 
 def test_points_are_means_with_the_standard_deviation_of_their_seeds(rows, laws):

@@ -56,6 +56,20 @@ def test_no_two_of_sixteen_families_look_alike():
     assert len(points) == 16  # without their lines too
 
 
+def test_with_a_gate_and_without_a_family_has_one_colour_and_two_markers():
+    names = ["window", "power-2-gated", "power-4", "power-2", "power-4-gated"]
+    looks = [style.of_family(name, names) for name in names]
+    assert [look["color"] for look in looks] == [style.COLOURS[i] for i in (0, 1, 2, 1, 2)]
+    assert [look["dash"] for look in looks] == [style.DASHES[i] for i in (0, 1, 2, 4, 5)]
+    assert len({look["symbol"] for look in looks}) == 5
+
+
+def test_no_two_of_sixteen_families_with_and_without_a_gate_look_alike():
+    names = [f"family-{i:02d}{gate}" for gate in ("", "-gated") for i in range(16)]
+    looks = [style.of_family(name, names) for name in names]
+    assert len({(look["color"], look["symbol"]) for look in looks}) == 32
+
+
 def test_a_familys_look_follows_its_place_not_the_view():
     assert style.of_family("b", ["a", "b", "c"])["color"] == style.COLOURS[1]
 

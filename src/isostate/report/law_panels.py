@@ -58,10 +58,10 @@ def _view(members: list[Row], finished: list[Row], laws: list[dict[str, Any]], *
             fit = fits.find(laws, fits.group_of(family, **at, every=runs.conditions(finished)))
             law = fit if fit and law_words.has_exponent(fit) else None
             mine = [row for row in members if row["family"] == family]
-            look = style.of_family(family, every)
+            look = {**style.of_family(family, every), "dash": "solid" if family == families[0] else "dash"}
             drawn = _family_traces(family, mine, law, look, at["eval_context"])
             data += [{**trace, "xaxis": f"x{place}", "yaxis": f"y{place}"} if place > 1 else trace for trace in drawn]
-            heads.append(_head(family, law, look["color"]))
+            heads.append(_head(family, law, look))
             if law and law_words.has_floor(law):
                 floors[family] = law["params"]["L_inf"]["value"]
         titles.append("<br>".join(heads))
@@ -84,9 +84,10 @@ def _axes(states: list[int], shown: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _head(family: str, law: dict[str, Any] | None, colour: str) -> str:
-    """A family's name in its colour, and its law in few words."""
-    name = f'<b><span style="color:{colour}">{labels.plotly_text(family)}</span></b>'
+def _head(family: str, law: dict[str, Any] | None, look: dict[str, str]) -> str:
+    """A family's marker and name in its colour, and its law in few words."""
+    marked = f"{style.GLYPHS[look['symbol']]} {labels.plotly_text(family)}"
+    name = f'<b><span style="color:{look["color"]}">{marked}</span></b>'
     if law is None:
         return f"{name} no law"
     return f"{name} {law_words.brief(law)}"
@@ -115,7 +116,7 @@ def _law_traces(family: str, law: dict[str, Any], look: dict[str, str], states: 
     curve, held = law["curve"], law["holdout"]
     drawn = [
         traces.band(curve["x"], curve["low"], curve["high"], look["color"]),
-        traces.line(curve["x"], curve["y"], {**look, "dash": "solid"}),
+        traces.line(curve["x"], curve["y"], look),
     ]
     if law_words.has_floor(law):
         floor = law["params"]["L_inf"]["value"]

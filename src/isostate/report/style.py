@@ -14,6 +14,7 @@ from isostate.report import labels
 
 COLOURS = ("#0c6ccc", "#cc8400", "#c0243c", "#009ca8", "#6a45f5", "#8a8f78", "#9c486c", "#d87048")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "star", "triangle-down")
+GLYPHS = dict(zip(MARKERS, "●■◆▲⬟⬢★▼", strict=True))  # a marker in a line of text
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 RAMP = ("#2f6fd0", "#7a62d8", "#b153b5", "#cf5070", "#c8641f", "#a67c00")  # small to large, even in lightness
 NEUTRAL = "#7d858c"
@@ -22,13 +23,24 @@ RING = "#e8442e"  # seen on every colour of the scale
 
 
 def of_family(family: str, every: list[str]) -> dict[str, str]:
-    """Colour, marker and dash of a family, by its place among the study's."""
-    place = every.index(family)
+    """Colour, marker and dash of a family, by its place among the study's.
+
+    With a gate and without, a family has one colour: the second of the two has its own marker and dash. So has the
+    ninth, which takes the first's colour again.
+    """
+    stems = list(dict.fromkeys(_without_gate(name) for name in every))
+    place = stems.index(_without_gate(family))
+    alike = [name for name in every if _without_gate(name) == _without_gate(family)]
+    second = alike.index(family) > 0
     return {
-        "color": COLOURS[place % len(COLOURS)],  # the ninth family reuses the first's colour with another marker
-        "symbol": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
-        "dash": DASHES[place % len(DASHES)],
+        "color": COLOURS[place % len(COLOURS)],
+        "symbol": MARKERS[(place + place // len(COLOURS) + second * len(MARKERS) // 2) % len(MARKERS)],
+        "dash": DASHES[(place + second * len(DASHES) // 2) % len(DASHES)],
     }
+
+
+def _without_gate(family: str) -> str:
+    return family.removesuffix("-gated")
 
 
 def of_rank(rank: int, count: int) -> dict[str, str]:
