@@ -30,6 +30,13 @@ def test_as_json_it_holds_what_each_run_costs(finished, capsys):
         assert {"n_params", "state", "train_flops", "peak_bytes", "predicted_s", "wanted_state"} <= row.keys()
 
 
+def test_runs_that_another_study_here_has_done_are_done(finished, capsys):
+    tiny.write(finished / "other.toml", {**tiny.values("text"), "name": "other"})
+    assert main(["plan", "other.toml", "--json", "--jobs", "1"]) == 0
+    assert {row["status"] for row in json.loads(capsys.readouterr().out)["runs"]} == {"done"}
+    assert not (finished / "runs" / "other").exists()
+
+
 def test_a_guess_is_marked():
     rows = [{"step_measured": True}, {"step_measured": False}]
     assert summary_line(rows, 2, 90.0, 2).endswith("2 runs to train of 2, about 1 min 30 s with 2 workers"

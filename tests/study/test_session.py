@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isostate.records import RunDirectory, table
+from isostate.records import RunDirectory, newest_valid_checkpoint, table
 from isostate.study.plan import prepare_data
 from isostate.study.remember import finished, plan_of
 from isostate.study.session import Session, carry_out
@@ -76,6 +76,23 @@ def test_a_new_state_size_trains_its_own_cells_alone_and_what_is_no_longer_asked
     assert trained(events) == []
     (notice,) = [event["message"] for event in events if event["event"] == "notice"]
     assert "holds 1 runs that the study file no longer asks for" in notice
+
+
+@pytest.mark.slow
+def test_a_run_that_another_study_here_has_done_is_copied_and_not_trained_again(go, tmp_path):
+    go(sweep=[{"mixer": "window", "state_size": [128, 256]}])
+    first, second = (row["run_id"] for row in table(go.study_dir))
+    other = go.study_dir.rename(tmp_path / "other")
+    (other / second / "result.json").write_text("{")
+    _, events = go(sweep=[{"mixer": "window", "state_size": [128, 256]}])
+    assert trained(events) == [second]
+    (notice,) = [event["message"] for event in events if event["event"] == "notice"]
+    assert notice == f"1 of 2 runs are copies: other studies in {tmp_path} have them done"
+    assert go.finished
+    for name in ("result.json", "metrics.jsonl", "events.jsonl"):
+        assert (go.study_dir / first / name).read_bytes() == (other / first / name).read_bytes()
+    (copied, problems), (original, _) = (newest_valid_checkpoint(at / first) for at in (go.study_dir, other))
+    assert (copied.name, problems) == (original.name, [])
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from rich.table import Table
 from isostate.cli import show
 from isostate.cli.options import RUNS, JobsOption, JsonOption, RunsOption, SetOption, StudyArgument, cache_of, jobs_for
 from isostate.records import RunDirectory
+from isostate.study.beside import result_beside
 from isostate.study.committed import all_beside, recorded
 from isostate.study.file import read_study
 
@@ -32,8 +33,8 @@ def plan(
     committed = all_beside(file)
 
     def result_of(run_id: str) -> dict[str, Any] | None:
-        record = recorded(committed, run_id)
-        return RunDirectory(study_dir / run_id).result() or (record and record["result"])
+        own, record = RunDirectory(study_dir / run_id).result(), recorded(committed, run_id)
+        return own or (record["result"] if record else result_beside(study_dir, run_id))
 
     planned = make_plan(
         checked, known_data(checked, committed, cache / "data"), result_of, cache / "steps.json", str(study)

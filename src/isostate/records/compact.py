@@ -80,9 +80,7 @@ def restore(record: Record, study_dir: Path) -> RunDirectory:
     (temporary / "result.json").write_bytes(durable.json_bytes(result))
     (temporary / ORIGIN).write_bytes(durable.json_bytes(record))
     (temporary / "FORMAT").write_bytes(b"%d\n" % FORMAT)
-    if target.exists():
-        shutil.rmtree(target.rename(durable.temporary_name(target.with_name(f"{target.name}.replaced"))))
-    temporary.rename(target)
+    durable.put_in_place(temporary, target)
     return RunDirectory(target)
 
 

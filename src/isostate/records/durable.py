@@ -52,6 +52,13 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp-{os.getpid()}")
 
 
+def put_in_place(temporary: Path, target: Path) -> None:
+    """The folder `temporary` becomes `target`, instead of one that may stand there."""
+    if target.exists():
+        shutil.rmtree(target.rename(temporary_name(target.with_name(f"{target.name}.replaced"))))
+    temporary.rename(target)
+
+
 def sweep(folder: Path) -> None:
     """Removes what killed writers left in `folder`; only for who holds its lock: the living lose theirs too."""
     for leftover in folder.glob(".*.tmp-*"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from isostate.records import Committed, RunDirectory, durable, run_directories
+from isostate.study.beside import copy_beside
 from isostate.study.committed import restore_run
 from isostate.study.config import StudyConfig
 from isostate.study.execute import Emit, Orders, Outcome, execute
@@ -88,12 +89,16 @@ def _planned(session: Session) -> Plan:
 
 
 def _restore(session: Session, rows: list[Row], retried: set[str]) -> None:
-    """Runs that the committed records hold, as run directories; what is trained again by wish stays away."""
+    """Runs that the committed records hold, or other studies here, as run directories; not what is to train again."""
     ids = [row["run_id"] for row in rows]
     found = [run_id not in retried and restore_run(session.committed, run_id, session.study_dir) for run_id in ids]
     if any(found):
         where = session.committed[0].path.parent
         said = f"{sum(found)} of {len(found)} runs are from the records in {where}, every hash verified"
+        session.emit({"event": "notice", "message": said})
+    copied = sum(run_id not in retried and copy_beside(session.study_dir, run_id) for run_id in ids)
+    if copied:
+        said = f"{copied} of {len(ids)} runs are copies: other studies in {session.study_dir.parent} have them done"
         session.emit({"event": "notice", "message": said})
 
 
