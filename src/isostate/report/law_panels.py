@@ -20,7 +20,6 @@ CAPTION = (
     "held out of a test fit; the bar beside them is what it predicted there. In the note's words window is the KV "
     "cache transformer, linear the head-varied one; power we take for the multilinear one."
 )
-GATED = "-gated"
 COLUMNS, NARROW = 3, 2
 
 
@@ -42,7 +41,7 @@ def panels_of(families: list[str]) -> dict[str, list[str]]:
     """Families by what their panel is named after: the family without its gate."""
     grouped: dict[str, list[str]] = {}
     for family in families:
-        grouped.setdefault(family.removesuffix(GATED), []).append(family)
+        grouped.setdefault(style.without_gate(family), []).append(family)
     return grouped
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from isostate.report import hover, labels, questions, style, traces
 from isostate.report import rows as runs
 from isostate.report.controls import evaluated, place_controls
-from isostate.report.law_panels import GATED
 from isostate.report.rows import Row
 from isostate.report.views import Figure, View, empty, figure
 
@@ -93,7 +92,7 @@ def _ours(
 def _theirs(points: list[dict[str, Any]], every: list[str]) -> list[dict[str, Any]]:
     """Points named where they stand, in the colour of the family here that is alike, on a line of their own."""
     xs, ys = [point["state"] for point in points], [point["loss"] for point in points]
-    alike = [next((name for name in (p["family"], p["family"] + GATED) if name in every), None) for p in points]
+    alike = [next((name for name in (p["family"], p["family"] + style.GATED) if name in every), None) for p in points]
     looks = [style.of_family(name, every) if name else {"color": style.NEUTRAL, "symbol": "circle"} for name in alike]
     texts = []
     for point in points:

@@ -17,6 +17,7 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", 
 GLYPHS = dict(zip(MARKERS, "●■◆▲⬟⬢★▼", strict=True))  # a marker in a line of text
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 RAMP = ("#2f6fd0", "#7a62d8", "#b153b5", "#cf5070", "#c8641f", "#a67c00")  # small to large, even in lightness
+GATED = "-gated"  # how a family with a gate is called
 NEUTRAL = "#7d858c"
 LOSS_SCALE = "Cividis"  # read alike with and without colour vision
 RING = "#e8442e"  # seen on every colour of the scale
@@ -28,19 +29,20 @@ def of_family(family: str, every: list[str]) -> dict[str, str]:
     With a gate and without, a family has one colour: the second of the two has its own marker and dash. So has the
     ninth, which takes the first's colour again.
     """
-    stems = list(dict.fromkeys(_without_gate(name) for name in every))
-    place = stems.index(_without_gate(family))
-    alike = [name for name in every if _without_gate(name) == _without_gate(family)]
-    second = alike.index(family) > 0
+    stems = list(dict.fromkeys(without_gate(name) for name in every))
+    place = stems.index(without_gate(family))
+    first = next(name for name in every if without_gate(name) == without_gate(family)) == family
+    marker, dash = (0, 0) if first else (len(MARKERS) // 2, len(DASHES) // 2)
     return {
         "color": COLOURS[place % len(COLOURS)],
-        "symbol": MARKERS[(place + place // len(COLOURS) + second * len(MARKERS) // 2) % len(MARKERS)],
-        "dash": DASHES[(place + second * len(DASHES) // 2) % len(DASHES)],
+        "symbol": MARKERS[(place + place // len(COLOURS) + marker) % len(MARKERS)],
+        "dash": DASHES[(place + dash) % len(DASHES)],
     }
 
 
-def _without_gate(family: str) -> str:
-    return family.removesuffix("-gated")
+def without_gate(family: str) -> str:
+    """The family's name, whether it has a gate or not."""
+    return family.removesuffix(GATED)
 
 
 def of_rank(rank: int, count: int) -> dict[str, str]:

@@ -59,9 +59,6 @@ class Plan:
         rows = [self.row(cell) for cell in self.known]
         return rows + [{**self.row(cell), "run_id": None, "lr": None} for cell in waiting]
 
-    def _is_final(self, cell: Cell) -> bool:
-        return self.settled or cell.family in self.rates
-
     def row(self, cell: Cell) -> Row:
         time, wanted = self.times[shape_of(cell.config)], cell.wanted_state
         return {
@@ -77,6 +74,9 @@ class Plan:
             "step_measured": time.measured,
             "predicted_s": predicted_s(cell.config, time.step_s),
         }
+
+    def _is_final(self, cell: Cell) -> bool:
+        return self.settled or cell.family in self.rates
 
 
 def check_study(file: StudyFile, laws: Sequence[str]) -> StudyConfig:
