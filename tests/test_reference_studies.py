@@ -60,13 +60,16 @@ def test_every_cell_of_a_size_has_the_same_parameters_to_half_a_percent(cells):
 def test_state_laws_have_six_states_a_family_and_three_model_sizes(cells):
     small = states_of(cells["01_state_laws"], size="small")
     assert set(small) == {
-        "window", "linear", "linear-gated", "taylor-2-gated", "power-2", "power-2-gated", "power-4-gated", "mamba2",
+        "window", "linear", "linear-gated", "taylor-2", "taylor-2-gated", "power-2", "power-2-gated", "power-4",
+        "power-4-gated", "mamba2",
     }  # fmt: skip
-    assert all(len(sizes) == 6 for sizes in small.values())
+    assert all(len(sizes) == (7 if family.startswith("taylor") else 6) for family, sizes in small.items())
     decades = {family: math.log10(max(sizes) / min(sizes)) for family, sizes in small.items()}
-    assert min(decades[family] for family in ("window", "power-2", "power-2-gated", "power-4-gated")) > 2.5
-    assert (round(decades["taylor-2-gated"], 1), round(decades["mamba2"], 1)) == (2.4, 2.0)
-    assert round(decades["linear-gated"], 1) == 1.5  # from heads of one element to one head: no more is possible
+    # Linear goes from heads of one element to one head; Mamba-2 until what its state is projected by leaves the
+    # feed-forward a width of 11: no more is possible at equal width and parameters.
+    narrow = {family: round(decades.pop(family), 1) for family in ("linear", "linear-gated", "mamba2")}
+    assert narrow == {"linear": 1.5, "linear-gated": 1.5, "mamba2": 2.0}
+    assert min(decades.values()) > 2.5
     counts = {cell.size: cell.config.model.param_count().non_embedding for cell in cells["01_state_laws"]}
     assert [round(counts[size] / 1e6, 1) for size in ("small", "medium", "large")] == [0.2, 0.9, 3.0]
     for size in ("medium", "large"):
