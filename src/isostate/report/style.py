@@ -31,13 +31,22 @@ def of_family(family: str, every: list[str]) -> dict[str, str]:
     """
     stems = list(dict.fromkeys(without_gate(name) for name in every))
     place = stems.index(without_gate(family))
-    first = next(name for name in every if without_gate(name) == without_gate(family)) == family
-    marker, dash = (0, 0) if first else (len(MARKERS) // 2, len(DASHES) // 2)
+    marker, dash = (len(MARKERS) // 2, len(DASHES) // 2) if _is_second(family, every) else (0, 0)
     return {
         "color": COLOURS[place % len(COLOURS)],
         "symbol": MARKERS[(place + place // len(COLOURS) + marker) % len(MARKERS)],
         "dash": DASHES[(place + dash) % len(DASHES)],
     }
+
+
+def dash_of_gate(family: str, every: list[str]) -> str:
+    """The dash where lines tell families by colour alone: "solid", but of the second of two that share theirs."""
+    return "dash" if _is_second(family, every) else "solid"
+
+
+def _is_second(family: str, every: list[str]) -> bool:
+    """Whether its colour is first another's, with a gate or without."""
+    return next(name for name in every if without_gate(name) == without_gate(family)) != family
 
 
 def without_gate(family: str) -> str:
