@@ -62,7 +62,7 @@ def test_with_a_gate_and_without_a_family_has_one_colour_and_two_markers():
     assert [look["color"] for look in looks] == [style.COLOURS[i] for i in (0, 1, 2, 1, 2)]
     assert [look["dash"] for look in looks] == [style.DASHES[i] for i in (0, 1, 2, 4, 5)]
     assert len({look["symbol"] for look in looks}) == 5
-    assert [style.dash_of_gate(name, names) for name in names] == ["solid", "solid", "solid", "dash", "dash"]
+    assert [style.by_colour(name, names)["dash"] for name in names] == ["solid", "solid", "solid", "dash", "dash"]
 
 
 def test_no_two_of_sixteen_families_with_and_without_a_gate_look_alike():

@@ -115,10 +115,10 @@ class _Drawn:
             right += [trace for trace in drawn if not (together and "alone" in trace["meta"])]
             groups = list(runs.by_state(mine).values())
             chosen = _ends(groups) if together else groups
-            dash = style.dash_of_gate(family, self.families)
+            line = style.by_colour(family, self.families)
             for rank, group in enumerate(chosen):
                 thick = rank == len(chosen) - 1
-                shown = _in_family(look["color"], dash, thick) if together else _of_rank(rank, len(chosen))
+                shown = _in_family(line, thick) if together else _of_rank(rank, len(chosen))
                 left.append(self._curve(group, shown))
         left = [{**trace, "showlegend": not together} for trace in left]
         right = [trace for trace in right if together or "name" not in trace]
@@ -177,9 +177,10 @@ def _ends(groups: list[list[Row]]) -> list[list[Row]]:
     return groups if len(groups) == 1 else [groups[0], groups[-1]]
 
 
-def _in_family(colour: str, dash: str, thick: bool) -> dict[str, Any]:
+def _in_family(look: dict[str, str], thick: bool) -> dict[str, Any]:
+    colour = look["color"]
     shown = {"color": colour, "width": 2.4} if thick else {"color": style.faded(colour, 0.55), "width": 1.2}
-    return {**shown, "dash": dash}
+    return {**shown, "dash": look["dash"]}
 
 
 def _of_rank(rank: int, count: int) -> dict[str, Any]:

@@ -72,8 +72,7 @@ def _curves_view(members: list[Row], begun: list[Row], family: str, measures: li
     turn = 1 if family else -1
     for row in sorted(members, key=lambda row: (row["family"], turn * runs.state(row), row["seed"], row["run_id"])):
         rank = states.index(runs.state(row))
-        look = style.of_rank(rank, len(states)) if family else style.of_family(row["family"], every)
-        dash = "solid" if family else style.dash_of_gate(row["family"], every)
+        look = style.of_rank(rank, len(states)) if family else style.by_colour(row["family"], every)
         name = labels.decimal(runs.state(row)) if family else labels.plotly_text(row["family"])
         opacity = 1.0 if family else 0.35 + 0.65 * rank / max(len(states) - 1, 1)
         data.append(
@@ -90,7 +89,7 @@ def _curves_view(members: list[Row], begun: list[Row], family: str, measures: li
                 "line": {
                     "color": look["color"],
                     "width": 1.8 if row["seed"] == 0 else 1.0,
-                    "dash": "dot" if row["status"] == "diverged" else dash,
+                    "dash": "dot" if row["status"] == "diverged" else look["dash"],
                 },
                 "hoverinfo": "text",
                 "hovertext": hover.of_run(row, None),

@@ -98,7 +98,7 @@ def several(fit: Fit, symbol: str) -> View:
     other = symbols[(place + 1) % len(symbols)]
     rest = {name: fitted.typical(table.x[name]) for name in symbols if name not in (symbol, other)}
     shown = fitted.levels(table.x[other])
-    looks = [{**style.of_rank(rank, len(shown)), "dash": "solid"} for rank in range(len(shown))]
+    looks = [style.of_rank(rank, len(shown)) for rank in range(len(shown))]
     along = fitted.grid(table.x[symbol])
     data, losses = [], []
     for value, look in zip(shown, looks, strict=True) if fit.params else ():

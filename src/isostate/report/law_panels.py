@@ -57,7 +57,7 @@ def _view(members: list[Row], finished: list[Row], laws: list[dict[str, Any]], *
             fit = fits.find(laws, fits.group_of(family, **at, every=runs.conditions(finished)))
             law = fit if fit and law_words.has_exponent(fit) else None
             mine = [row for row in members if row["family"] == family]
-            look = {**style.of_family(family, every), "dash": style.dash_of_gate(family, every)}
+            look = style.by_colour(family, every)
             drawn = _family_traces(family, mine, law, look, at["eval_context"])
             data += [{**trace, "xaxis": f"x{place}", "yaxis": f"y{place}"} if place > 1 else trace for trace in drawn]
             heads.append(_head(family, law, look))

@@ -57,8 +57,7 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
         lines += list(groups.items()) if family else [max(groups.items())]
     data = []
     for rank, (size, group) in enumerate(lines):
-        look = style.of_rank(rank, len(lines)) if family else style.of_family(group[0]["family"], every)
-        dash = "solid" if family else style.dash_of_gate(group[0]["family"], every)
+        look = style.of_rank(rank, len(lines)) if family else style.by_colour(group[0]["family"], every)
         name = labels.decimal(size) if family else labels.plotly_text(f"{group[0]['family']}, {labels.decimal(size)}")
         edges = group[0]["final"][str(context)]["by_position"]["edges"]
         losses = [row["final"][str(context)]["by_position"]["loss_nats"] for row in group]
@@ -72,7 +71,7 @@ def _position_view(members: list[Row], finished: list[Row], family: str, context
                 # geometric middle of the positions lo+1 .. hi that a bin joins
                 "x": [math.sqrt((lo + 1) * hi) for lo, hi in itertools.pairwise(edges)],
                 "y": means,
-                "line": {"color": look["color"], "width": 2, "dash": dash},
+                "line": {"color": look["color"], "width": 2, "dash": look["dash"]},
                 "marker": {"symbol": look["symbol"], "color": look["color"], "size": 6},
                 "text": hover.of_positions(edges),
                 "hovertemplate": hover.around_positions(group, context),

@@ -39,9 +39,9 @@ def of_family(family: str, every: list[str]) -> dict[str, str]:
     }
 
 
-def dash_of_gate(family: str, every: list[str]) -> str:
-    """The dash where lines tell families by colour alone: "solid", but of the second of two that share theirs."""
-    return "dash" if _is_second(family, every) else "solid"
+def by_colour(family: str, every: list[str]) -> dict[str, str]:
+    """As `of_family`, where colour alone tells lines apart: solid, but of the second of two that share theirs."""
+    return {**of_family(family, every), "dash": "dash" if _is_second(family, every) else "solid"}
 
 
 def _is_second(family: str, every: list[str]) -> bool:
@@ -55,10 +55,11 @@ def without_gate(family: str) -> str:
 
 
 def of_rank(rank: int, count: int) -> dict[str, str]:
-    """Colour and marker of the state that is `rank`-th of `count`."""
+    """Colour, marker and dash of the state that is `rank`-th of `count`."""
     position = rank / max(count - 1, 1) * (len(RAMP) - 1)
     low = min(int(position), len(RAMP) - 2)
-    return {"color": _mix(RAMP[low], RAMP[low + 1], position - low), "symbol": MARKERS[rank % len(MARKERS)]}
+    colour = _mix(RAMP[low], RAMP[low + 1], position - low)
+    return {"color": colour, "symbol": MARKERS[rank % len(MARKERS)], "dash": "solid"}
 
 
 def faded(colour: str, opacity: float) -> str:

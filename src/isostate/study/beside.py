@@ -12,10 +12,10 @@ from isostate.records import RunDirectory, durable
 
 
 def done_beside(study_dir: Path, run_id: str) -> RunDirectory | None:
-    """The run in the first of the other studies' folders that has it done; one that is damaged there is not."""
+    """The run in the first of the other studies' folders that has it done; what cannot be read there is not."""
     for study in sorted(study_dir.parent.glob("[!.]*")):
         run = RunDirectory(study / run_id)
-        if study != study_dir and (run.path / "result.json").is_file() and _is_done(run):
+        if study != study_dir and _is_done(run):
             return run
     return None
 
@@ -43,5 +43,5 @@ def _is_done(run: RunDirectory) -> bool:
     try:
         run.config()
         return (run.result() or {}).get("status") == "done"
-    except (UserError, ValueError):
+    except (UserError, OSError):
         return False

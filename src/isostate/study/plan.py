@@ -36,21 +36,25 @@ def _silent(stage: str, share: float) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """`tuning` comes before `cells`. A cell's rate, and so its run id, is final once its family is among `rates`;
-    `settled`: all are. `times` by shape."""
+    """`tuning` comes before `cells`; with any, a cell's rate, and so its run id, is final once its family is among
+    `rates`. `times` by shape."""
 
     data: Texts
     tuning: list[Cell]
     cells: list[Cell]
     rates: Rates
-    settled: bool
     times: dict[str, StepTime]
     notices: list[str]
 
     @property
+    def settled(self) -> bool:
+        """Whether every run's id is final."""
+        return all(map(self._is_final, self.cells))
+
+    @property
     def known(self) -> list[Cell]:
         """Runs whose ids are final, each once: a tuning run that is also a cell counts as a cell."""
-        every = [*self.tuning, *(cell for cell in self.cells if self._is_final(cell))]
+        every = [*self.tuning, *filter(self._is_final, self.cells)]
         return list({cell.run_id: cell for cell in every}.values())
 
     def rows(self) -> list[Row]:
@@ -76,7 +80,7 @@ class Plan:
         }
 
     def _is_final(self, cell: Cell) -> bool:
-        return self.settled or cell.family in self.rates
+        return not self.tuning or cell.family in self.rates
 
 
 def check_study(file: StudyFile, laws: Sequence[str]) -> StudyConfig:
@@ -129,7 +133,7 @@ def make_plan(study: StudyConfig, data: Texts, result_of: ResultOf, cache: Path,
     cells, notices = expand(study, where, {name: text.fingerprint for name, text in data.items()})
     times = step_times(cells, cache)
     if not study.train.tuned:
-        return Plan(data, [], cells, {}, True, times, notices)
+        return Plan(data, [], cells, {}, times, notices)
     results: dict[str, dict[str, Any] | None] = {}
     known: dict[str, dict[str, Any]] = {}
     while True:  # results may ask for more runs, whose results may ask for more
@@ -141,7 +145,7 @@ def make_plan(study: StudyConfig, data: Texts, result_of: ResultOf, cache: Path,
     waiting = {cell.family for cell in tuning if cell.run_id not in known}
     decided = [cell for cell in tuning if cell.family not in waiting]
     rates, edges = choose_rates(decided, known, study.train.lr_grid)
-    return Plan(data, tuning, settle(cells, rates), rates, not waiting, times, notices + edges)
+    return Plan(data, tuning, settle(cells, rates), rates, times, notices + edges)
 
 
 def predicted_s(config: RunConfig, step_s: float) -> float:
